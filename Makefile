@@ -1,0 +1,37 @@
+# The two that matter: `make run` builds and starts a member, `make test` passes the tests. Both install what they need first.
+SWIFT ?= swift
+BUILD_DEPENDENCIES = libnghttp2-dev libssl-dev libsystemd-dev libyaml-dev libcrypt-dev pkg-config python3 python3-venv
+RUN_FLAGS ?= --data-dir default.etcd
+
+.PHONY: run test build debug unit conformance format lint bench dependencies clean
+
+run: build
+	.build/release/quorate member $(RUN_FLAGS)
+
+build: dependencies
+	$(SWIFT) build -c release --product quorate
+
+test: unit conformance
+
+unit: dependencies
+	$(SWIFT) test
+
+conformance: build
+	Tests/Conformance/run
+
+format:
+	$(SWIFT) format -i --recursive --configuration .swift-format Sources Tests Package.swift
+
+lint:
+	$(SWIFT) format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
+
+bench: dependencies
+	$(SWIFT) build -c release --product quorate-bench
+	.build/release/quorate-bench $(BENCH)
+
+# Installed only when one is missing, so that a developer without root who has them can build.
+dependencies:
+	@dpkg -s $(BUILD_DEPENDENCIES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(BUILD_DEPENDENCIES); }
+
+clean:
+	$(SWIFT) package clean

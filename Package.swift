@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+func nio(_ product: String) -> Target.Dependency { .product(name: product, package: "swift-nio") }
+let nioCore = nio("NIOCore")
+let nioPosix = nio("NIOPosix")
+let nioHTTP1 = nio("NIOHTTP1")
+let nioEmbedded = nio("NIOEmbedded")
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, resources: resources, swiftSettings: strict)
+}
+
+// Arrows point down only; Sources/README.md tells what each room is for.
+let rooms: [Target] = [
+    .systemLibrary(name: "CHardware"),
+    .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    room("Bytes", ["CHardware"]),
+    room("Host"),
+    room("Raft", ["Host"]),
+    room("EtcdAPI", ["Bytes"]),
+    room("Records", ["Bytes", "Raft"]),
+    room("WAL", ["Raft", "Records", "Host", "Bytes"]),
+    room("PageStore", ["Host", "Bytes"]),
+    room("Backend", ["PageStore", "Bytes"]),
+    room("MVCC", ["Backend", "PageStore", "EtcdAPI", "Bytes"]),
+    room("Watch", ["MVCC", "EtcdAPI", "Bytes"]),
+    room("Lease", ["Host", "Bytes"]),
+    room("Membership", ["Raft", "Records"]),
+    room("StateMachine", ["MVCC", "Backend", "Lease", "Membership", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
+    room(
+        "Member",
+        [
+            "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "Lease", "Membership", "EtcdAPI", "Records", "Raft", "Host",
+            "Bytes",
+        ]),
+    room("LinuxHost", ["Host"]),
+    room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
+    room("GRPC", ["HTTP2", "Bytes", nioCore]),
+    room("Telemetry"),
+    room("Configuration", ["CYAML"]),
+    room(
+        "ClientAPI",
+        [
+            "GRPC", "HTTP2", "Member", "Watch", "MVCC", "StateMachine", "PageStore", "EtcdAPI", "Records", "Raft", "Telemetry",
+            "Bytes", nioCore,
+        ]),
+    room(
+        "MemberDaemon",
+        [
+            "ClientAPI", "GRPC", "HTTP2", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL", "EtcdAPI",
+            "Records", "Raft", "LinuxHost", "Host", "Telemetry", "Configuration", "Bytes", "CLinux", nioCore, nioPosix,
+        ]),
+    room("Simulation", ["Host"]),
+    room("Commands", ["PageStore", "LinuxHost", "Host"]),
+    .executableTarget(
+        name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "Telemetry"], swiftSettings: strict,
+        linkerSettings: [
+            // One file to install: Swift's runtime inside, the C libraries from the host's packages.
+            .unsafeFlags(["-static-stdlib", "-no-toolchain-stdlib-rpath", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+        ]),
+]
+
+let package = Package(
+    name: "quorate",
+    products: [.executable(name: "quorate", targets: ["quorate"])],
+    dependencies: [.package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2")],
+    targets: rooms)

@@ -1,0 +1,19 @@
+// Linux calls that Swift's Glibc module leaves out.
+#pragma once
+#define _GNU_SOURCE 1
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const __sigset_t *mask);
+
+static inline int clinux_wait_readable(int descriptor, const struct timespec *timeout) {
+  struct pollfd watched = {.fd = descriptor, .events = POLLIN};
+  return ppoll(&watched, 1, timeout, 0);
+}
+
+int pthread_setname_np(pthread_t thread, const char *name);
+static inline void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -1,0 +1,154 @@
+import Bytes
+import EtcdAPI
+import HTTP2
+import Member
+import MVCC
+import Telemetry
+
+/// Answers plain HTTP on one event loop. Reads that need the cluster's word are asked of the member like any client's.
+public final class HealthRouter: HTTPRouter {
+    private let pages: HealthPages
+    private let member: LoopMember
+    /// `/version` too, which the metrics listener does not serve.
+    private let isClientPort: Bool
+
+    public init(_ pages: HealthPages, member: LoopMember, isClientPort: Bool) {
+        self.pages = pages
+        self.member = member
+        self.isClientPort = isClientPort
+    }
+
+    public func respond(to exchange: HTTPExchange) {
+        let request = exchange.request
+        let parts = request.path.split(separator: "/").map(String.init)
+        switch parts.first {
+        case "health" where parts.count == 1: onGet(exchange) { self.health(exchange) }
+        case "livez": onGet(exchange) { self.checks(exchange, .live, parts) }
+        case "readyz": onGet(exchange) { self.checks(exchange, .ready, parts) }
+        case "metrics" where parts.count == 1: onGet(exchange) { self.metrics(exchange) }
+        case "version" where parts.count == 1 && isClientPort: onGet(exchange) { self.version(exchange) }
+        default: exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
+        }
+        member.endBurst()
+    }
+
+    private var plainText: [HTTPField] {
+        [HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff")]
+    }
+
+    private func onGet(_ exchange: HTTPExchange, _ body: () -> Void) {
+        guard exchange.request.method == "GET" || exchange.request.method == "HEAD" else {
+            let fields = plainText + [HTTPField("allow", "GET")]
+            return exchange.respond(status: 405, fields: fields, text: "Method Not Allowed\n")
+        }
+        body()
+    }
+
+    // MARK: /health
+
+    private func health(_ exchange: HTTPExchange) {
+        let query = Query(exchange.request.query)
+        let status = member.published.status
+        for alarm in status.alarms {
+            let name = alarm.alarm == .corrupt ? "CORRUPT" : (alarm.alarm == .nospace ? "NOSPACE" : "UNKNOWN")
+            if !query.values("exclude").contains(name) { return answer(exchange, reason: "ALARM \(name)") }
+        }
+        if query.values("serializable").first == "true" { return answer(exchange, reason: nil) }
+        guard status.hasLeader else { return answer(exchange, reason: "RAFT NO LEADER") }
+        read(linearizable: true) { [self] failure in
+            answer(exchange, reason: failure.map { "RANGE ERROR:\($0)" })
+        }
+    }
+
+    private func answer(_ exchange: HTTPExchange, reason: String?) {
+        let body = "{\"health\":\"\(reason == nil)\",\"reason\":\"\(reason ?? "")\"}"
+        exchange.respond(status: reason == nil ? 200 : 503, fields: [HTTPField("content-type", "text/plain; charset=utf-8")], text: body)
+    }
+
+    // MARK: /livez and /readyz
+
+    private enum Family { case live, ready }
+
+    private func checks(_ exchange: HTTPExchange, _ family: Family, _ parts: [String]) {
+        let all = family == .live ? HealthCheckName.live : HealthCheckName.ready
+        let query = Query(exchange.request.query)
+        var wanted = all.filter { !query.values("exclude").contains($0.rawValue) }
+        if parts.count == 2 {
+            guard let one = all.first(where: { $0.rawValue == parts[1] }) else {
+                return exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
+            }
+            wanted = [one]
+        } else if parts.count > 2 {
+            return exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
+        }
+        run(wanted[...], HealthReport()) { [self] report in
+            let text = report.text(verbose: query.has("verbose"))
+            exchange.respond(status: report.isHealthy ? 200 : 503, fields: plainText, text: text)
+        }
+    }
+
+    private func run(_ checks: ArraySlice<HealthCheckName>, _ report: HealthReport, _ done: @escaping (HealthReport) -> Void) {
+        guard let check = checks.first else { return done(report) }
+        perform(check) { [self] failure in
+            var report = report
+            report.results.append((check, failure))
+            run(checks.dropFirst(), report, done)
+        }
+    }
+
+    private func perform(_ check: HealthCheckName, _ done: @escaping (String?) -> Void) {
+        let status = member.published.status
+        switch check {
+        case .dataCorruption: done(status.isRaised(.corrupt) ? "alarm activated: CORRUPT" : nil)
+        case .nonLearner: done(status.isLearner ? "not supported for learner" : nil)
+        case .serializableRead: read(linearizable: false, done)
+        case .linearizableRead: read(linearizable: true, done)
+        }
+    }
+
+    /// What a client's read would see: nil when it would be answered.
+    private func read(linearizable: Bool, _ done: @escaping (String?) -> Void) {
+        let status = member.published.status
+        if !linearizable || status.readsAreLinearizable {
+            do {
+                try member.withReader { reader, _ in _ = reader.index.liveKeys }
+                return done(nil)
+            } catch {
+                return done("\(error)")
+            }
+        }
+        member.submit(.readIndex) { answer in
+            if case .refused(let error) = answer { done(error.message) } else { done(nil) }
+        }
+    }
+
+    // MARK: the rest
+
+    private func version(_ exchange: HTTPExchange) {
+        let cluster = member.published.status.membership.clusterVersion.map(\.description) ?? "not_decided"
+        // Quorate's own version has a field of its own; tools read the first two.
+        let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\",\"quorate\":\"\(pages.version)\"}"
+        exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")], text: body)
+    }
+
+    private func metrics(_ exchange: HTTPExchange) {
+        pages.refreshMetrics()
+        exchange.respond(
+            status: 200, fields: [HTTPField("content-type", MetricsRegistry.contentType)], body: pages.registry.render())
+    }
+}
+
+/// A query string, its escapes left alone: the pages here know only plain words.
+private struct Query {
+    private let pairs: [(name: Substring, value: Substring)]
+
+    init(_ text: String) {
+        pairs = text.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (parts[0], parts.count > 1 ? parts[1] : "")
+        }
+    }
+
+    func has(_ name: String) -> Bool { pairs.contains { $0.name == name } }
+    func values(_ name: String) -> [String] { pairs.filter { $0.name == name }.map { String($0.value) } }
+}

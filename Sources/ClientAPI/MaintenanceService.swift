@@ -1,0 +1,192 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import Member
+import MVCC
+import NIOCore
+import Records
+
+/// `etcdserverpb.Maintenance`, but for snapshots.
+final class MaintenanceService {
+    private let member: LoopMember
+    private let limits: ClientLimits
+    private lazy var statuses = UnaryHandler { [unowned self] in status($0, $1) }
+    private lazy var alarms = UnaryHandler { [unowned self] in alarm($0, $1) }
+    private lazy var defragmentations = UnaryHandler { [unowned self] in defragment($0, $1) }
+    private lazy var hashes = UnaryHandler { [unowned self] in hash($0, $1) }
+    private lazy var keyValueHashes = UnaryHandler { [unowned self] in hashKeyValues($0, $1) }
+    private lazy var leaderMoves = UnaryHandler { [unowned self] in moveLeader($0, $1) }
+    private lazy var downgrades = UnaryHandler { [unowned self] in downgrade($0, $1) }
+    private lazy var authStatuses = UnaryHandler { [unowned self] in authStatus($0, $1) }
+
+    init(_ member: LoopMember, _ limits: ClientLimits) {
+        self.member = member
+        self.limits = limits
+    }
+
+    func handler(_ procedure: Procedure) -> any GRPCStreamHandler {
+        switch procedure {
+        case .maintenanceAlarm: alarms
+        case .maintenanceDefragment: defragmentations
+        case .maintenanceHash: hashes
+        case .maintenanceHashKV: keyValueHashes
+        case .maintenanceMoveLeader: leaderMoves
+        case .maintenanceDowngrade: downgrades
+        case .authStatus: authStatuses
+        default: statuses
+        }
+    }
+
+    private func status(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let status = member.published.status
+        var response = StatusResponse(header: member.headerWithRevision)
+        response.version = limits.etcdVersion
+        response.dbSize = status.pageFileSize
+        response.leader = status.leader
+        response.raftIndex = status.commitIndex
+        response.raftTerm = status.term
+        response.raftAppliedIndex = status.appliedIndex
+        response.dbSizeInUse = status.pageFileSizeInUse
+        response.isLearner = status.isLearner
+        if !status.hasLeader { response.errors.append(EtcdError.noLeader.message) }
+        for alarm in status.alarms { response.errors.append(alarm.text) }
+        if limits.behavesAsMinor >= 6 {
+            response.storageVersion = status.membership.clusterVersion.map(\.description) ?? ""
+            response.dbSizeQuota = status.quota ?? 0
+            response.downgradeInfo = DowngradeInfo(
+                enabled: status.membership.downgrade?.isEnabled ?? false,
+                targetVersion: status.membership.downgrade?.targetVersion ?? "")
+        }
+        stream.answer(response)
+    }
+
+    private func alarm(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let id = member.nextRequestID()
+        let payload = InternalRaftRequest.wrap(message, as: .alarm, id: id)
+        member.submit(.propose(payload: payload, id: id, afterCompaction: false)) { stream.answer($0) }
+    }
+
+    private func defragment(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        member.submit(.defragment) { answer in
+            guard case .done = answer else { return stream.answer(answer) }
+            stream.answer(DefragmentResponse())
+        }
+    }
+
+    /// The whole page file but the applied index and term, as of a commit that holds everything applied so far.
+    private func hash(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        member.submit(.commitPages) { [unowned self] answer in
+            guard case .done = answer, let eventLoop = stream.eventLoop else { return stream.answer(answer) }
+            let view = member.port.published.view
+            let bound = NIOLoopBound((member, stream), eventLoop: eventLoop)
+            member.port.background(on: eventLoop) { try view.hashPages() }.whenComplete { result in
+                let (member, stream) = bound.value
+                switch result {
+                case .success(let hash):
+                    var header = member.headerWithRevision
+                    header.revision = view.currentRevision
+                    stream.answer(HashResponse(header: header, hash: hash))
+                case .failure(let error): stream.finish(GRPCStatus(.internal, "\(error)"))
+                }
+            }
+        }
+    }
+
+    private func hashKeyValues(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let request: HashKVRequest
+        do { request = try HashKVRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
+        let published = member.published
+        // A finished compaction left the hash of its revision behind, for members that have compacted further since.
+        if request.revision != 0, let stored = published.status.storedHashes.first(where: { $0.revision == request.revision }) {
+            return answer(stored, stream)
+        }
+        guard let eventLoop = stream.eventLoop else { return }
+        let bound = NIOLoopBound((self, stream), eventLoop: eventLoop)
+        member.port.background(on: eventLoop) { try published.view.hashKeyValues(at: request.revision) }.whenComplete { result in
+            let (service, stream) = bound.value
+            switch result {
+            case .success(let hash): service.answer(hash, stream)
+            case .failure(StoreError.compacted): stream.refuse(.compacted)
+            case .failure(StoreError.futureRevision): stream.refuse(.futureRevision)
+            case .failure(let error): stream.finish(GRPCStatus(.internal, "\(error)"))
+            }
+        }
+    }
+
+    private func answer(_ hash: KeyValueHash, _ stream: GRPCStream) {
+        var response = HashKVResponse(header: member.headerWithRevision)
+        response.hash = hash.hash
+        response.compactRevision = hash.compactRevision
+        if limits.behavesAsMinor >= 6 { response.hashRevision = hash.revision }
+        stream.answer(response)
+    }
+
+    private func moveLeader(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let request: MoveLeaderRequest
+        do { request = try MoveLeaderRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
+        member.submit(.moveLeader(to: request.targetID)) { answer in
+            guard case .done = answer else { return stream.answer(answer) }
+            stream.answer(MoveLeaderResponse())
+        }
+    }
+
+    private func authStatus(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        stream.answer(AuthStatusResponse(header: member.headerWithRevision, enabled: false, authRevision: 1))
+    }
+
+    private func downgrade(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let request: DowngradeRequest
+        do { request = try DowngradeRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
+        let membership = member.published.status.membership
+        let isUnderWay = membership.downgrade?.isEnabled ?? false
+        if request.action == .cancel {
+            return isUnderWay ? setDowngrade(false, "", stream) : stream.refuse(.noInflightDowngrade)
+        }
+        guard let target = DowngradeTarget(request.version) else { return stream.refuse(.wrongDowngradeVersionFormat) }
+        guard let version = membership.clusterVersion else { return stream.refuse(.clusterVersionUnavailable) }
+        // One minor release at a time is all that is ever allowed.
+        guard target.major == version.major, target.minor == version.minor - 1 else {
+            return stream.refuse(.invalidDowngradeTargetVersion)
+        }
+        if isUnderWay { return stream.refuse(.downgradeInProcess) }
+        if request.action == .enable { return setDowngrade(true, "\(target.major).\(target.minor).0", stream) }
+        stream.answer(DowngradeResponse(header: member.headerWithRevision, version: version.description))
+    }
+
+    private func setDowngrade(_ enabled: Bool, _ version: String, _ stream: GRPCStream) {
+        var request = InternalRaftRequest(header: RequestHeader(id: member.nextRequestID()))
+        request.downgradeInfoSet = DowngradeInfoSetRequest(enabled: enabled, ver: version)
+        member.submit(.propose(payload: request.encoded(), id: request.header!.id, afterCompaction: false)) {
+            [unowned self] answer in
+            guard case .applied(.response) = answer else { return stream.answer(answer) }
+            let version = member.published.status.membership.clusterVersion.map(\.description) ?? ""
+            stream.answer(DowngradeResponse(header: member.headerWithRevision, version: version))
+        }
+    }
+}
+
+/// A target such as "3.5" or "3.5.0".
+private struct DowngradeTarget {
+    let major: Int
+    let minor: Int
+
+    init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        guard (2...3).contains(parts.count), let major = parts[0], let minor = parts[1], !parts.contains(nil) else { return nil }
+        self.major = major
+        self.minor = minor
+    }
+}
+
+extension AlarmMember {
+    /// As Go prints the message, which is what status answers carry.
+    var text: String {
+        let kind =
+            switch alarm {
+            case .nospace: "NOSPACE"
+            case .corrupt: "CORRUPT"
+            default: "NONE"
+            }
+        return "memberID:\(memberID) alarm:\(kind) "
+    }
+}

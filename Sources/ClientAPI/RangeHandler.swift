@@ -1,0 +1,109 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import Member
+import MVCC
+
+/// `KV.Range`. A short answer is encoded at once; a long one is measured and sent in portions, as fast as the client reads,
+/// so that neither the loop nor the memory belongs to one client.
+final class RangeHandler: GRPCStreamHandler {
+    private let member: LoopMember
+    private var scratch = ByteWriter(capacity: 4096)
+
+    init(_ member: LoopMember) { self.member = member }
+
+    func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
+        let request: RangeRequest
+        do {
+            request = try RangeRequest(decoding: message)
+            try RequestCheck.range(request)
+        } catch let error as EtcdError {
+            return stream.refuse(error)
+        } catch {
+            return stream.refuseMalformed(error)
+        }
+        let query = RangeQuery(request)
+        member.whenReadable(serializable: request.serializable, stream) { [unowned self] in answer(query, stream) }
+    }
+
+    private func answer(_ query: RangeQuery, _ stream: GRPCStream) {
+        member.reading(stream) { reader, published in
+            let current = reader.currentRevision
+            if try query.isLong(in: reader, current: current) {
+                let long = LongRange(member, published, try query.portions(in: reader, current: current), stream)
+                stream.userData = long
+                long.goOn()
+                return
+            }
+            scratch.removeAll(keepingAtMost: 1 << 20)
+            try query.encode(header: published.status.header, from: &reader, current: current, into: &scratch)
+            scratch.withBytes { stream.sendEncoded($0) }
+            stream.finish()
+        }
+    }
+
+    func drained(_ stream: GRPCStream) { (stream.userData as? LongRange)?.goOn() }
+    func closed(_ stream: GRPCStream) { (stream.userData as? LongRange)?.stop() }
+}
+
+/// A long range on its way: first its length is found, which gRPC wants before the first byte, then it is sent.
+private final class LongRange {
+    private let member: LoopMember
+    private let published: Published
+    private var portions: RangePortions
+    private let stream: GRPCStream
+    private var hasBegun = false
+    private var isScheduled = false
+    private var isStopped = false
+
+    init(_ member: LoopMember, _ published: Published, _ portions: RangePortions, _ stream: GRPCStream) {
+        self.member = member
+        self.published = published
+        self.portions = portions
+        self.stream = stream
+    }
+
+    func stop() { isStopped = true }
+
+    func goOn() {
+        guard !isStopped, !isScheduled, stream.isOpen else { return }
+        do {
+            if hasBegun { try sendPortion() } else { try measurePortion() }
+        } catch {
+            member.port.fail("\(error)")
+            stream.cancel()
+        }
+    }
+
+    private func measurePortion() throws {
+        guard try portions.measure(published.view) else { return again() }
+        var header = published.status.header
+        header.revision = published.view.currentRevision
+        let head = portions.head(header)
+        stream.beginMessage(length: portions.messageLength(head: head))
+        stream.continueMessage { $0.append(head) }
+        hasBegun = true
+        again()
+    }
+
+    private func sendPortion() throws {
+        guard stream.isWritable else { return }
+        var isDone = false
+        var failure: (any Error)?
+        stream.continueMessage { output in
+            do { isDone = try portions.send(published.view, into: &output) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        if isDone { stream.finish() } else { again() }
+    }
+
+    /// Lets the loop's other connections have their turn first.
+    private func again() {
+        guard let eventLoop = stream.eventLoop else { return }
+        isScheduled = true
+        eventLoop.assumeIsolated().execute {
+            self.isScheduled = false
+            self.goOn()
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Bytes
+import EtcdAPI
+import GRPC
+import Member
+import MVCC
+import NIOCore
+import Watch
+
+/// `etcdserverpb.Watch`: the gRPC side of one event loop's ``WatchHub``.
+public final class WatchService {
+    private let member: LoopMember
+    let hub: WatchHub
+    private let eventLoop: any EventLoop
+    private var isScheduled = false
+    /// Told when the first stream opens and the last closes: without one, nobody needs to hear of published states.
+    public var onWatchingChanged: (Bool) -> Void = { _ in }
+
+    public init(member: LoopMember, eventLoop: any EventLoop, settings: WatchHub.Settings) {
+        self.member = member
+        self.eventLoop = eventLoop
+        let published = member.published
+        hub = WatchHub(view: published.view, header: published.status.header, settings: settings)
+    }
+
+    public var watcherCount: Int { hub.watcherCount }
+    public var slowWatcherCount: Int { hub.slowWatcherCount }
+    public var streamCount: Int { hub.streamCount }
+    public var eventsSent: Int { hub.eventsSent }
+
+    func handler(_ stream: GRPCStream) -> any GRPCStreamHandler {
+        if hub.isEmpty {
+            onWatchingChanged(true)
+            // States published while nobody watched were not told.
+            let published = member.port.published
+            hub.advance(to: published.view, term: published.status.term)
+        }
+        return WatchHandler(self, stream)
+    }
+
+    func closed(_ stream: WatchStream) {
+        hub.close(stream)
+        if hub.isEmpty { onWatchingChanged(false) }
+    }
+
+    /// A newer state was published; true while there are watchers that should hear of the next one.
+    public func advance(to published: Published) {
+        hub.advance(to: published.view, term: published.status.term)
+        if !hub.isEmpty { goOn() }
+    }
+
+    public func progressTick() { hub.progressTick() }
+
+    /// Delivers a slice, and lets the loop's other work have its turn before the next.
+    func goOn() {
+        guard !isScheduled else { return }
+        do {
+            guard try hub.step() else { return }
+        } catch {
+            member.port.fail("\(error)")
+            return
+        }
+        isScheduled = true
+        eventLoop.assumeIsolated().execute {
+            self.isScheduled = false
+            self.goOn()
+        }
+    }
+}
+
+/// One watch stream.
+private final class WatchHandler: GRPCStreamHandler, WatchOutput {
+    private unowned let service: WatchService
+    private let call: GRPCStream
+    private var stream: WatchStream?
+
+    init(_ service: WatchService, _ call: GRPCStream) {
+        self.service = service
+        self.call = call
+        stream = service.hub.open(self)
+    }
+
+    var isWritable: Bool { call.isWritable }
+    func send(_ encoded: UnsafeRawBufferPointer) { call.sendEncoded(encoded) }
+
+    func received(_ message: UnsafeRawBufferPointer, on call: GRPCStream) {
+        guard let stream else { return }
+        do { service.hub.handle(try WatchRequest(decoding: message), on: stream) } catch {
+            return call.refuseMalformed(error)
+        }
+        service.goOn()
+    }
+
+    func halfClosed(_ call: GRPCStream) {
+        // The client needs no more watchers; those it has go on until it cancels, as with etcd.
+    }
+
+    func drained(_ call: GRPCStream) { service.goOn() }
+
+    func closed(_ call: GRPCStream) {
+        guard let stream else { return }
+        service.closed(stream)
+        self.stream = nil
+    }
+}

@@ -1,0 +1,25 @@
+/// What the member cannot do yet, in one place: when a capability lands, its line becomes `.supported` and every flag,
+/// environment variable and file key that depends on it is accepted.
+enum Support {
+    /// Certificates, keys, `https` and `unixs` listeners.
+    static let tls = SettingEffect.notSupportedYet("TLS is not supported yet")
+    /// Settings that only matter once there is a TLS listener; alone they ask for nothing.
+    static let tlsDetail = SettingEffect.acceptedWithoutEffect("it only matters with TLS, which is not supported yet")
+    /// Finding the other members through a discovery service.
+    static let discovery = SettingEffect.notSupportedYet("bootstrapping through a discovery service is not supported yet")
+    /// Settings that only matter with a discovery service.
+    static let discoveryDetail = SettingEffect.acceptedWithoutEffect("it only matters with a discovery service")
+    /// Finding the other members through DNS SRV records.
+    static let discoverySRV = SettingEffect.notSupportedYet("bootstrapping through DNS SRV records is not supported yet")
+    static let tracing = SettingEffect.notSupportedYet("distributed tracing is not supported yet")
+    static let tracingDetail = SettingEffect.acceptedWithoutEffect("it only matters with distributed tracing")
+    static let jwt = SettingEffect.notSupportedYet("JWT tokens are not supported yet")
+    /// Compressing rotated log files, and naming them by local time.
+    static let logRotationDetail = SettingEffect.notSupportedYet("this way of log rotation is not supported yet")
+    static let memoryLock = SettingEffect.notSupportedYet("locking memory is not supported yet")
+    static let forceNewCluster = SettingEffect.notSupportedYet("forcing a new cluster is not supported yet")
+    static let corruptionChecks = SettingEffect.notSupportedYet("this corruption check is not supported yet")
+    static let leaseCheckpoints = SettingEffect.notSupportedYet("lease checkpoints are not supported yet")
+    static let memberLocalAddress = SettingEffect.notSupportedYet(
+        "choosing the local address of peer connections is not supported yet")
+}

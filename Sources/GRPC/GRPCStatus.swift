@@ -1,0 +1,70 @@
+/// gRPC's status codes (grpc.io, "Status codes and their use in gRPC").
+public enum GRPCCode: Int, Sendable, CaseIterable {
+    case ok = 0
+    case cancelled = 1
+    case unknown = 2
+    case invalidArgument = 3
+    case deadlineExceeded = 4
+    case notFound = 5
+    case alreadyExists = 6
+    case permissionDenied = 7
+    case resourceExhausted = 8
+    case failedPrecondition = 9
+    case aborted = 10
+    case outOfRange = 11
+    case unimplemented = 12
+    case `internal` = 13
+    case unavailable = 14
+    case dataLoss = 15
+    case unauthenticated = 16
+}
+
+/// How a call ended: a code, and a text for people (and, with etcd, for clients that compare it).
+public struct GRPCStatus: Error, Equatable, Sendable {
+    public var code: GRPCCode
+    public var message: String
+    public init(_ code: GRPCCode, _ message: String = "") {
+        self.code = code
+        self.message = message
+    }
+
+    public static let ok = GRPCStatus(.ok)
+}
+
+extension GRPCStatus {
+    /// The message as the `grpc-message` field carries it: everything but printable ASCII, and "%" itself, percent-encoded
+    /// (gRPC over HTTP/2, "Percent-Encoded").
+    var encodedMessage: String {
+        func isPlain(_ byte: UInt8) -> Bool { (0x20...0x7e).contains(byte) && byte != UInt8(ascii: "%") }
+        if message.utf8.allSatisfy(isPlain) { return message }
+        let digits = Array("0123456789ABCDEF".utf8)
+        var encoded: [UInt8] = []
+        for byte in message.utf8 {
+            if isPlain(byte) {
+                encoded.append(byte)
+            } else {
+                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+}
+
+/// The text as Go's `%q` prints it, which grpc-go's messages use for what a client sent.
+func quoted(_ bytes: UnsafeRawBufferPointer) -> String {
+    var text = "\""
+    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+        switch scalar {
+        case "\"": text += "\\\""
+        case "\\": text += "\\\\"
+        case "\n": text += "\\n"
+        case "\r": text += "\\r"
+        case "\t": text += "\\t"
+        case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+            let digits = String(scalar.value, radix: 16)
+            text += "\\x" + (digits.count < 2 ? "0" : "") + digits
+        default: text.unicodeScalars.append(scalar)
+        }
+    }
+    return text + "\""
+}

@@ -1,0 +1,33 @@
+import NIOCore
+
+/// What is known about one connection. Confined to its event loop.
+public final class ConnectionInfo {
+    public let eventLoop: any EventLoop
+    /// TLS is in front.
+    public let isEncrypted: Bool
+    private let address: SocketAddress?
+    /// Who the client proved to be, as the handler in front reported with ``PeerIdentityEvent``.
+    public internal(set) var identity: (any Sendable)?
+
+    public init(eventLoop: any EventLoop, address: SocketAddress?, isEncrypted: Bool) {
+        self.eventLoop = eventLoop
+        self.address = address
+        self.isEncrypted = isEncrypted
+    }
+
+    /// "127.0.0.1:40100", "[::1]:40100", or "unix:@" for a client on a unix socket.
+    public private(set) lazy var peerDescription: String = {
+        guard let address else { return "unknown" }
+        return switch address {
+        case .v4: "\(address.ipAddress ?? ""):\(address.port ?? 0)"
+        case .v6: "[\(address.ipAddress ?? "")]:\(address.port ?? 0)"
+        case .unixDomainSocket: "unix:@"
+        }
+    }()
+}
+
+/// Fired as an inbound user event by the handler in front (TLS) before it passes on the first bytes.
+public struct PeerIdentityEvent: Sendable {
+    public let identity: any Sendable
+    public init(identity: any Sendable) { self.identity = identity }
+}

@@ -1,0 +1,138 @@
+/// A whole HTTP request, over HTTP/1 or HTTP/2.
+public struct HTTPRequest: Sendable {
+    public enum Version: Sendable, Equatable { case http10, http11, http2 }
+
+    public var method: String
+    /// The request target up to "?", as it was sent (still percent-encoded).
+    public var path: String
+    /// What follows the "?", empty without one.
+    public var query: String
+    /// Names in lower case, in the order they came; pseudo-fields left out.
+    public var fields: [HTTPField]
+    public var body: [UInt8]
+    public var version: Version
+
+    init(method: String, target: String, fields: [HTTPField], version: Version) {
+        self.method = method
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        path = String(parts[0])
+        query = parts.count > 1 ? String(parts[1]) : ""
+        self.fields = fields
+        self.version = version
+        body = []
+    }
+
+    /// The first value of a field; `name` in lower case.
+    public func first(_ name: String) -> String? { fields.first { $0.name == name }?.value }
+}
+
+/// Answers plain HTTP requests. Called on the connection's event loop.
+public protocol HTTPRouter: AnyObject {
+    /// The request is complete. The answer may come from within, or later on the same event loop.
+    func respond(to exchange: HTTPExchange)
+}
+
+/// What carries an exchange's response to the client. One per exchange.
+protocol HTTPResponseWriter: AnyObject {
+    func writeHead(status: Int, fields: [HTTPField], bodyLength: Int?)
+    func writeBody(_ bytes: UnsafeRawBufferPointer)
+    func writeEnd()
+    func abort()
+    var isWritable: Bool { get }
+}
+
+/// One plain HTTP request and its response. Confined to the connection's event loop.
+///
+/// Answered twice, or after the client has gone, is without effect.
+public final class HTTPExchange {
+    private enum State { case waiting, responding, done }
+
+    public let request: HTTPRequest
+    public let connection: ConnectionInfo
+    private var writer: (any HTTPResponseWriter)?
+    private var state = State.waiting
+    /// Called once if the client goes before the response is complete.
+    public var onCancel: (() -> Void)?
+    /// Called when there is room again after ``isWritable`` was false.
+    public var onWritable: (() -> Void)?
+
+    init(request: HTTPRequest, connection: ConnectionInfo, writer: any HTTPResponseWriter) {
+        self.request = request
+        self.connection = connection
+        self.writer = writer
+    }
+
+    /// The response is not complete, and the client still there.
+    public var isOpen: Bool { state != .done }
+    /// False while much of the response waits for the client to read.
+    public var isWritable: Bool { writer?.isWritable ?? false }
+
+    /// The whole response. `content-length` is added.
+    public func respond(status: Int, fields: [HTTPField] = [], body: UnsafeRawBufferPointer) {
+        guard state == .waiting, let writer else { return }
+        state = .responding
+        writer.writeHead(status: status, fields: fields, bodyLength: body.count)
+        if request.method != "HEAD", body.count > 0 { writer.writeBody(body) }
+        finish()
+    }
+
+    public func respond(status: Int, fields: [HTTPField] = [], body: [UInt8] = []) {
+        body.withUnsafeBytes { respond(status: status, fields: fields, body: $0) }
+    }
+
+    public func respond(status: Int, fields: [HTTPField] = [], text: String) {
+        var text = text
+        text.withUTF8 { respond(status: status, fields: fields, body: UnsafeRawBufferPointer($0)) }
+    }
+
+    /// The head of a response whose body follows piece by piece.
+    public func begin(status: Int, fields: [HTTPField] = []) {
+        guard state == .waiting, let writer else { return }
+        state = .responding
+        writer.writeHead(status: status, fields: fields, bodyLength: nil)
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer) {
+        guard state == .responding, request.method != "HEAD", bytes.count > 0 else { return }
+        writer?.writeBody(bytes)
+    }
+
+    public func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
+
+    public func end() {
+        guard state == .responding else { return }
+        finish()
+    }
+
+    /// Breaks the response off so that the client sees that it is not complete.
+    public func abort() {
+        guard state != .done else { return }
+        state = .done
+        writer?.abort()
+        release()
+    }
+
+    private func finish() {
+        state = .done
+        writer?.writeEnd()
+        release()
+    }
+
+    private func release() {
+        writer = nil
+        onCancel = nil
+        onWritable = nil
+    }
+
+    // MARK: From the connection
+
+    func cancelled() {
+        guard state != .done else { return }
+        state = .done
+        let tell = onCancel
+        release()
+        tell?()
+    }
+
+    func becameWritable() { onWritable?() }
+}

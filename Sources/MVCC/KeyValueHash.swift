@@ -1,0 +1,66 @@
+import Backend
+import Bytes
+
+/// The checksum of the `key` bucket up to a revision, as `HashKV` answers it; comparable between members only at equal revision
+/// and equal compact revision.
+public struct KeyValueHash: Equatable, Sendable {
+    public let hash: UInt32
+    public let compactRevision: Int64
+    public let revision: Int64
+}
+
+/// Folds stored key-values into etcd's hash: CRC-32C over the bucket's name and every key and value that counts.
+struct KeyValueHasher {
+    private var crc = CRC32C.update(0, BucketName.key.name)
+    private let compactRevision: Int64
+    private let revision: Int64
+    /// No key survives at `revision`; then etcd counts every change, compacted or not.
+    private let nothingKept: Bool
+
+    init(compactRevision: Int64, revision: Int64, nothingKept: Bool) {
+        self.compactRevision = compactRevision
+        self.revision = revision
+        self.nothingKept = nothingKept
+    }
+
+    /// Changes must come in ascending order. `isKept`: a compaction at the hash's revision would keep this one.
+    mutating func update(_ at: Revision, tombstone: Bool, stored: UnsafeRawBufferPointer, isKept: @autoclosure () -> Bool) {
+        if at.main > revision { return }
+        if at.main <= compactRevision {
+            // Members may or may not have removed these yet, so what is obsolete must not count.
+            if !nothingKept, !isKept() { return }
+            // Releases before 3.5.16 remove a tombstone at the compact revision, later ones keep it.
+            if tombstone, at.main == compactRevision { return }
+        }
+        var key = ByteWriter(capacity: Revision.encodedLength + 1)
+        at.encode(tombstone: tombstone, into: &key)
+        crc = key.withBytes { CRC32C.update(crc, $0) }
+        crc = CRC32C.update(crc, stored)
+    }
+
+    var finished: KeyValueHash { KeyValueHash(hash: crc, compactRevision: compactRevision, revision: revision) }
+}
+
+extension ReadView {
+    /// `HashKV` at a revision (0: the newest). Reads the whole history: run it where nothing waits for it.
+    public func hashKeyValues(at requested: Int64) throws(StoreError) -> KeyValueHash {
+        if requested > 0, requested < compactRevision { throw .compacted }
+        if requested > currentRevision { throw .futureRevision }
+        let revision = requested == 0 ? currentRevision : requested
+        var reader = try reader()
+        let nothingKept = reader.index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0
+        var hasher = KeyValueHasher(compactRevision: compactRevision, revision: revision, nothingKept: nothingKept)
+        let index = reader.index
+        var failure: StoreError?
+        try reader.forEachChange(from: 0, through: revision) { at, tombstone, stored in
+            guard let key = try? StoredKeyValue.key(of: stored) else {
+                failure = .corrupt("the key-value at revision \(at.main).\(at.sub) cannot be decoded")
+                return false
+            }
+            hasher.update(at, tombstone: tombstone, stored: stored, isKept: index.get(key, at: revision)?.revision == at)
+            return true
+        }
+        if let failure { throw failure }
+        return hasher.finished
+    }
+}

@@ -1,0 +1,241 @@
+import Backend
+import Bytes
+import EtcdAPI
+import Host
+import Lease
+import MVCC
+import Raft
+import Records
+import StateMachine
+import WAL
+
+/// A raft snapshot that waits until the page file holds everything up to it.
+struct PendingSnapshot {
+    let index: LogIndex
+    let term: Term
+    let confState: ConfState
+    let membership: MembershipRecord
+    /// The group whose commit carries that index.
+    let group: UInt64
+}
+
+/// Requests that the member itself puts through the log.
+enum OwnRequest: Equatable {
+    case publish
+    case clusterVersion
+    case raiseNoSpace
+    case liftNoSpace
+    case revokeLease(Int64)
+    case checkpoint([LeaseCheckpoint])
+    case compact
+}
+
+extension Member {
+    /// Leases revoked through the log at a time (etcd's `maxPendingRevokes`).
+    static let largestRevocationCount = 16
+    /// Remaining times written down with one entry (etcd's `maxLeaseCheckpointBatchSize`).
+    static let largestCheckpointCount = 1000
+
+    func housekeeping(now: Instant) throws(MemberFailure) {
+        if raft.role == .leader { lead(now: now) }
+        if machine.store.isCompacting { try compactSome() }
+        beginSnapshotIfDue()
+        commitIfDue(now)
+    }
+
+    /// What only a leader does: tell who it is, agree on a version, let leases end, compact by schedule, lift NOSPACE.
+    private func lead(now: Instant) {
+        guard raft.applied == raft.commit else { return }
+        if !isReady { proposeOwn(.publish) }
+        if isReady, machine.membership.clusterVersion.map({ $0 < agreedVersion }) ?? true { proposeOwn(.clusterVersion) }
+        let pending = ownRequests.values.filter { if case .revokeLease = $0 { true } else { false } }.count
+        if pending < Member.largestRevocationCount {
+            for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
+                proposeOwn(.revokeLease(id))
+            }
+        }
+        let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
+        if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
+        if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
+            propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
+        }
+        let isRaised = machine.alarms.of(.nospace).contains { $0.memberID == settings.memberID }
+        if settings.liftsNoSpace, isRaised, let quota = settings.quota,
+            spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now)
+        {
+            proposeOwn(.liftNoSpace)
+        }
+    }
+
+    private var agreedVersion: ClusterVersion { ClusterVersion(settings.behavesAs.major, settings.behavesAs.minor) }
+
+    /// Proposes one of the member's own requests unless it is on its way already.
+    func proposeOwn(_ own: OwnRequest) {
+        guard !ownRequests.values.contains(own) else { return }
+        switch own {
+        case .publish: publishAttributes()
+        case .clusterVersion: setClusterVersion()
+        case .raiseNoSpace: propose(own) { $0.alarm = self.noSpace(.activate) }
+        case .liftNoSpace: propose(own) { $0.alarm = self.noSpace(.deactivate) }
+        case .revokeLease(let id): propose(own) { $0.leaseRevoke = LeaseRevokeRequest(id: id) }
+        case .checkpoint(let leases): propose(own) { $0.leaseCheckpoint = LeaseCheckpointRequest(checkpoints: leases) }
+        case .compact: preconditionFailure("a compaction is proposed with its revision")
+        }
+    }
+
+    private func noSpace(_ action: AlarmRequest.AlarmAction) -> AlarmRequest {
+        AlarmRequest(action: action, memberID: settings.memberID, alarm: .nospace)
+    }
+
+    /// etcd 3.5 publishes with bare v2 requests, later releases with v3 ones; the log must hold what its readers know.
+    private func publishAttributes() {
+        let record = MemberRecord(id: settings.memberID, name: settings.name, clientURLs: settings.clientURLs)
+        if settings.behavesAs < ClusterVersion(3, 6) {
+            let path = "/0/members/\(MemberIdentity.text(settings.memberID))/attributes"
+            proposeV2(.publish, path: path, value: record.attributesJSON)
+        } else {
+            propose(.publish) {
+                $0.clusterMemberAttrSet = ClusterMemberAttrSetRequest(
+                    memberID: settings.memberID,
+                    memberAttributes: .init(name: settings.name, clientUrls: settings.clientURLs))
+            }
+        }
+    }
+
+    private func setClusterVersion() {
+        if settings.behavesAs < ClusterVersion(3, 6) {
+            proposeV2(.clusterVersion, path: "/0/version", value: Array(agreedVersion.description.utf8))
+        } else {
+            propose(.clusterVersion) { $0.clusterVersionSet = ClusterVersionSetRequest(ver: agreedVersion.description) }
+        }
+    }
+
+    private func proposeV2(_ own: OwnRequest, path: String, value: [UInt8]) {
+        let id = requestIDs.next()
+        submit(own, id, V2Request(id: id, method: "PUT", path: path, value: value).encoded())
+    }
+
+    private func propose(_ own: OwnRequest, _ fill: (inout InternalRaftRequest) -> Void) {
+        var request = InternalRaftRequest()
+        let id = requestIDs.next()
+        request.header = RequestHeader(id: id)
+        fill(&request)
+        var writer = ByteWriter(capacity: 128)
+        request.encode(into: &writer)
+        submit(own, id, writer.array())
+    }
+
+    private func submit(_ own: OwnRequest, _ id: UInt64, _ payload: [UInt8]) {
+        guard (try? raft.propose([payload])) != nil else { return }
+        ownRequests[id] = own
+    }
+
+    func finished(_ own: OwnRequest, _ reply: ApplyReply) {
+        if case .publish = own, !isReady {
+            isReady = true
+            output.events.append(.ready)
+        }
+        if case .raiseNoSpace = own { output.events.append(.alarmRaised) }
+    }
+
+    private func compactSome() throws(MemberFailure) {
+        let finished: KeyValueHash?
+        do throws(StoreError) { finished = try machine.store.compactionStep() } catch { throw .apply(.store(error)) }
+        guard let finished else { return }
+        output.events.append(.compactionFinished(revision: finished.revision))
+        for waiter in waitingForCompaction { output.answers.append((waiter.reply, waiter.answer)) }
+        waitingForCompaction.removeAll()
+    }
+
+    // MARK: page file
+
+    /// The group that will hold everything applied so far.
+    func groupToWaitFor() -> UInt64 { newestGroup + 1 }
+
+    private func commitIfDue(_ now: Instant) {
+        let isForced = !waitingForCommit.isEmpty || pendingSnapshot.map { $0.group > newestGroup } ?? false
+            || !waitingForDefragmentation.isEmpty
+        let isLarge = machine.store.openChangeCount >= settings.commitChanges || machine.store.openByteCount >= 16 << 20
+        guard machine.store.groupsInFlight == 0, isForced || isLarge || (commitDue.map { $0 <= now } ?? false) else { return }
+        storeApplied()
+        guard let group = machine.store.sealGroup() else { return }
+        newestGroup = group.number
+        output.commit = group
+        output.defragments = !waitingForDefragmentation.isEmpty
+        commitDue = nil
+    }
+
+    /// The applied index goes with the changes it stands for, always in one transaction.
+    private func storeApplied() {
+        var index = ByteWriter(capacity: 8)
+        index.appendBigEndian(machine.appliedIndex)
+        machine.store.put(.meta, key: MetaKey.consistentIndex, value: index.array())
+        var term = ByteWriter(capacity: 8)
+        term.appendBigEndian(machine.appliedTerm)
+        machine.store.put(.meta, key: MetaKey.term, value: term.array())
+        machine.store.put(.meta, key: MetaKey.confState, value: confState.json)
+        if let version = machine.membership.clusterVersion, version >= ClusterVersion(3, 6) {
+            machine.store.put(.meta, key: MetaKey.storageVersion, value: Array(version.description.utf8))
+        }
+    }
+
+    /// The page file holds a group: readers find its values there now, and whoever waited for it is answered.
+    func committed(_ commit: PageCommit, now: Instant) throws(MemberFailure) {
+        machine.store.committed(group: commit.group, pages: commit.pages)
+        machine.pageFileSize = commit.size
+        pageFileInUse = commit.sizeInUse
+        noteDefragmentation(commit.defragmentation)
+        for waiter in waitingForCommit where waiter.group <= commit.group { output.answers.append((waiter.reply, .done)) }
+        waitingForCommit.removeAll { $0.group <= commit.group }
+        if let pending = pendingSnapshot, pending.group <= commit.group {
+            pendingSnapshot = nil
+            try save(pending)
+        }
+        if machine.store.hasChanges, commitDue == nil { commitDue = now }
+    }
+
+    private func noteDefragmentation(_ round: PageCommit.Defragmentation) {
+        switch round {
+        case .none: return
+        case .again: idleDefragmentations = 0
+        case .idle: idleDefragmentations += 1
+        }
+        guard idleDefragmentations >= 3 else { return }
+        idleDefragmentations = 0
+        for reply in waitingForDefragmentation { output.answers.append((reply, .done)) }
+        waitingForDefragmentation.removeAll()
+    }
+
+    // MARK: raft snapshots
+
+    private func beginSnapshotIfDue() {
+        guard pendingSnapshot == nil, machine.appliedIndex >= snapshotIndex + settings.snapshotCount else { return }
+        pendingSnapshot = PendingSnapshot(
+            index: raft.applied, term: raft.term(at: raft.applied) ?? machine.appliedTerm, confState: confState,
+            membership: machine.membership.record, group: groupToWaitFor())
+    }
+
+    private func save(_ pending: PendingSnapshot) throws(MemberFailure) {
+        let snapshot = Snapshot(
+            index: pending.index, term: pending.term, confState: pending.confState, data: pending.membership.v2Store)
+        do {
+            do throws(SnapshotError) { try snapshots.save(snapshot) } catch { throw MemberFailure.snapshot(error) }
+            _ = try log.saveSnapshotMarker(
+                SnapshotMarker(index: pending.index, term: pending.term, confState: pending.confState))
+            try log.releaseLocks(to: pending.index)
+            _ = try log.purgeSegments(keeping: settings.maximumSegments)
+            do throws(SnapshotError) { _ = try snapshots.purge(keeping: settings.maximumSnapshotFiles) } catch {
+                throw MemberFailure.snapshot(error)
+            }
+        } catch let failure as MemberFailure {
+            throw failure
+        } catch let error as WALError {
+            throw .log(error)
+        } catch {
+            throw .store("\(error)")
+        }
+        snapshotIndex = pending.index
+        output.events.append(.snapshotSaved(index: pending.index))
+        if pending.index > settings.catchUpEntries { raft.compactLog(through: pending.index - settings.catchUpEntries) }
+    }
+}

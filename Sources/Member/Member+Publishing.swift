@@ -1,0 +1,37 @@
+import EtcdAPI
+import Host
+import Membership
+import MVCC
+import Raft
+import StateMachine
+
+extension Member {
+    /// What the loops may see from now on.
+    func publish() -> Published {
+        Published(view: machine.store.publish(), status: status)
+    }
+
+    public var status: MemberStatus {
+        MemberStatus(
+            clusterID: settings.clusterID, memberID: settings.memberID, role: raft.role, leader: raft.leader, term: raft.term,
+            commitIndex: raft.commit, appliedIndex: raft.applied, isLearner: raft.isLearner,
+            isOnlyVoter: confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty,
+            membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
+            pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
+            keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
+            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes)
+    }
+
+    /// The earliest moment something has to be done without anything arriving.
+    func nextWake(_ now: Instant) -> Instant? {
+        // Work in portions goes on at once.
+        if machine.store.isCompacting { return now }
+        var wakes = [raft.nextWake, machine.leases.nextWake, waiting.nextDeadline, spaceGuard.nextWake]
+        if raft.role == .leader { wakes.append(autoCompaction.nextWake) }
+        if machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
+        return wakes.compactMap(\.self).min()
+    }
+
+    public var leadsAlone: Bool { raft.role == .leader && confState.voters == [settings.memberID] }
+    public var wasRemoved: Bool { isRemoved }
+}

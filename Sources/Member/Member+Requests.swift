@@ -1,0 +1,170 @@
+import Bytes
+import EtcdAPI
+import Host
+import Lease
+import Membership
+import MVCC
+import Raft
+import Records
+import StateMachine
+
+extension Member {
+    /// Committed entries not applied yet, past which proposals are refused (etcd's `maxGapBetweenApplyAndCommitIndex`).
+    static let largestApplyGap: UInt64 = 5000
+
+    func accept(_ requests: [ClientRequest], now: Instant) {
+        var payloads: [[UInt8]] = []
+        var proposed: [(id: UInt64, request: WaitingRequests.Request)] = []
+        for request in requests {
+            if case .propose(let payload, let id, let afterCompaction) = request.command {
+                if raft.commit > raft.applied + Member.largestApplyGap {
+                    output.answers.append((request.reply, .refused(.tooManyRequests)))
+                    continue
+                }
+                payloads.append(payload)
+                proposed.append((id, WaitingRequests.Request(reply: request.reply, afterCompaction: afterCompaction)))
+            } else {
+                handle(request, now: now)
+            }
+        }
+        if let question = reads.nextQuestion() { ask(question) }
+        guard !payloads.isEmpty else { return }
+        do throws(Refusal) {
+            _ = try raft.propose(payloads)
+            for item in proposed { waiting.add(item.id, item.request, deadline: now + settings.requestTimeout) }
+        } catch {
+            for item in proposed { output.answers.append((item.request.reply, .refused(EtcdError(error)))) }
+        }
+    }
+
+    private func handle(_ request: ClientRequest, now: Instant) {
+        switch request.command {
+        case .propose: preconditionFailure("proposals are taken together")
+        case .renewLease(let id): answer(request, renew(id, now: now))
+        case .leaseTimeToLive(let id, let keys): answer(request, times(of: id, keys: keys, now: now))
+        case .listLeases: answer(request, .leases(machine.leases.list(now: now)))
+        case .changeMembership(let change): changeMembership(change, request.reply, now: now)
+        case .moveLeader(let target): answer(request, moveLeader(to: target, now: now))
+        case .readIndex: reads.add(request.reply)
+        case .commitPages: waitingForCommit.append((groupToWaitFor(), request.reply))
+        case .defragment: waitingForDefragmentation.append(request.reply)
+        }
+    }
+
+    private func answer(_ request: ClientRequest, _ answer: MemberAnswer) {
+        output.answers.append((request.reply, answer))
+    }
+
+    private func renew(_ id: Int64, now: Instant) -> MemberAnswer {
+        guard raft.role == .leader else { return .refused(raft.leader == 0 ? .noLeader : .notLeader) }
+        do throws(LeaseRefusal) {
+            let renewed = try machine.leases.renew(id, now: now)
+            if renewed.clearsCheckpoint { proposeOwn(.checkpoint([LeaseCheckpoint(id: id, remainingTTL: 0)])) }
+            return .leaseRenewed(ttl: renewed.ttl)
+        } catch {
+            return .refused(.leaseNotFound)
+        }
+    }
+
+    private func times(of id: Int64, keys: Bool, now: Instant) -> MemberAnswer {
+        guard raft.role == .leader else { return .refused(raft.leader == 0 ? .noLeader : .notLeader) }
+        guard let lease = machine.leases.lease(id, now: now) else { return .refused(.leaseNotFound) }
+        return .leaseTimes(
+            remaining: lease.remaining.nanoseconds / 1_000_000_000, granted: lease.ttl,
+            keys: keys ? machine.leases.keys(of: id) : [])
+    }
+
+    private func moveLeader(to target: MemberID, now: Instant) -> MemberAnswer {
+        guard raft.role == .leader else { return .refused(.notLeader) }
+        guard machine.membership.voters.contains(where: { $0.id == target }) else { return .refused(.badLeaderTransferee) }
+        if target == settings.memberID { return .done }
+        do throws(Refusal) { try raft.transferLeadership(to: target, now: now) } catch {
+            return .refused(EtcdError(error))
+        }
+        return .done
+    }
+
+    private func changeMembership(_ request: MembershipRequest, _ reply: ReplyAddress, now: Instant) {
+        let change: ConfigurationChange
+        do throws(MembershipRefusal) { change = try configurationChange(request) } catch {
+            output.answers.append((reply, .refused(EtcdError(error))))
+            return
+        }
+        do throws(Refusal) { _ = try raft.proposeConfigurationChange(change) } catch {
+            output.answers.append((reply, .refused(EtcdError(error))))
+            return
+        }
+        waiting.add(
+            change.id, WaitingRequests.Request(reply: reply, afterCompaction: false), deadline: now + settings.requestTimeout)
+    }
+
+    private func configurationChange(_ request: MembershipRequest) throws(MembershipRefusal) -> ConfigurationChange {
+        var change = ConfigurationChange(id: requestIDs.next())
+        switch request {
+        case .add(let member):
+            if settings.strictReconfiguration, !member.isLearner { try machine.membership.checkAddingVoter() }
+            change.steps = [.init(kind: member.isLearner ? .addLearner : .addVoter, member: member.id)]
+            change.context = MemberChangeContext(member: member).json
+        case .remove(let id):
+            if settings.strictReconfiguration { try machine.membership.checkRemovingVoter(id) }
+            change.steps = [.init(kind: .remove, member: id)]
+        case .update(let id, let urls):
+            change.steps = [.init(kind: .update, member: id)]
+            change.context = MemberRecord(id: id, peerURLs: urls).json
+        case .promote(let id):
+            guard machine.membership.member(id) != nil else { throw .idNotFound }
+            if settings.strictReconfiguration { try machine.membership.checkPromoting(id) }
+            change.steps = [.init(kind: .addVoter, member: id)]
+            change.context = MemberChangeContext(member: MemberRecord(id: id), isPromotion: true).json
+        }
+        return change
+    }
+
+    private func ask(_ question: [UInt8]) {
+        do throws(Refusal) { try raft.readIndex(question) } catch {
+            let refusal = EtcdError(error)
+            for reply in reads.abandon() { output.answers.append((reply, .refused(refusal))) }
+        }
+    }
+
+    func abandonReads(_ contexts: [[UInt8]]) {
+        guard !contexts.isEmpty else { return }
+        for reply in reads.abandon() { output.answers.append((reply, .refused(.leaderChanged))) }
+    }
+
+    func answerReads() {
+        for reply in reads.takeAnswerable(applied: raft.applied) { output.answers.append((reply, .done)) }
+        if let question = reads.nextQuestion() { ask(question) }
+    }
+}
+
+extension EtcdError {
+    /// Raft's refusals as clients know them.
+    init(_ refusal: Refusal) {
+        self =
+            switch refusal {
+            case .noLeader: .noLeader
+            case .notLeader: .notLeader
+            case .transferringLeadership: .leaderChanged
+            case .tooManyUncommittedBytes, .tooManyPendingReads: .tooManyRequests
+            case .notMember: .memberNotFound
+            case .changePending: .unhealthy
+            case .invalidChange: .unhealthy
+            case .notVoter: .badLeaderTransferee
+            }
+    }
+
+    init(_ refusal: MembershipRefusal) {
+        self =
+            switch refusal {
+            case .idRemoved: .memberNotFound
+            case .idExists: .memberExist
+            case .idNotFound: .memberNotFound
+            case .peerURLExists: .peerURLExist
+            case .tooManyLearners: .tooManyLearners
+            case .notALearner: .memberNotLearner
+            case .notEnoughStarted: .memberNotEnoughStarted
+            case .malformed: .memberBadURLs
+            }
+    }
+}

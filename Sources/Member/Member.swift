@@ -1,0 +1,182 @@
+import Backend
+import Bytes
+import EtcdAPI
+import Host
+import Membership
+import MVCC
+import PageStore
+import Raft
+import Records
+import StateMachine
+import WAL
+
+/// One whole member: consensus, log, state machine. Confined to its owner's thread; the owner feeds it requests, messages and
+/// the time, and carries out what a turn hands back.
+///
+/// The log is written and synced inside a turn, because handing it to another thread costs more than it saves; the page file is
+/// committed elsewhere, a ``CommitGroup`` at a time.
+public final class Member {
+    public let settings: MemberSettings
+    var raft: RaftNode
+    var log: WriteAheadLog
+    let snapshots: SnapshotDirectory
+    let machine: StateMachine
+    /// Local requests on their way through the log, by request id.
+    var waiting = WaitingRequests()
+    var reads = PendingReads()
+    var confState: ConfState
+    /// Index of the newest `.snap` file.
+    var snapshotIndex: LogIndex
+    var pendingSnapshot: PendingSnapshot?
+    var commitDue: Instant?
+    /// Answers owed once the page file holds a group.
+    var waitingForCommit: [(group: UInt64, reply: ReplyAddress)] = []
+    /// Answers owed once the page file has been rewritten, and the group it follows.
+    var waitingForDefragmentation: [ReplyAddress] = []
+    /// Rounds in a row in which nothing moved; the first may only have waited for readers to leave.
+    var idleDefragmentations = 0
+    var waitingForCompaction: [(reply: ReplyAddress, answer: MemberAnswer)] = []
+    var newestGroup: UInt64 = 0
+    var pageFileInUse: Int64
+    var autoCompaction: AutoCompaction
+    var spaceGuard = SpaceGuard()
+    var requestIDs: RequestIDs
+    var isReady = false
+    var ownRequests: [UInt64: OwnRequest] = [:]
+    var isRemoved = false
+    var output = TurnOutput()
+
+    public init(_ opened: consuming OpenedMember, now: Instant) throws(MemberFailure) {
+        settings = opened.settings
+        snapshots = opened.snapshots
+        machine = opened.machine
+        confState = opened.persisted.confState
+        snapshotIndex = opened.persisted.snapshotIndex
+        pageFileInUse = opened.pageFileInUse
+        autoCompaction = AutoCompaction(opened.settings.autoCompaction, now: now)
+        requestIDs = RequestIDs(memberID: opened.settings.memberID, milliseconds: opened.wallMilliseconds)
+        let persisted = opened.persisted
+        var configuration = RaftConfiguration(id: opened.settings.memberID, seed: opened.settings.seed)
+        configuration.heartbeatInterval = opened.settings.heartbeatInterval
+        configuration.electionTimeout = opened.settings.electionTimeout
+        configuration.preVote = opened.settings.preVote
+        configuration.advancesInitialElection = opened.settings.advancesInitialElection
+        do throws(RaftError) {
+            raft = try RaftNode(configuration: configuration, restoring: persisted, now: now)
+        } catch {
+            throw .raft(error)
+        }
+        log = opened.log
+    }
+
+    /// One turn: takes everything that arrived, makes it durable, applies what is committed, and answers.
+    public func turn(_ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput {
+        output = TurnOutput()
+        for commit in inbox.commits { try committed(commit, now: now) }
+        raft.wake(now)
+        for message in inbox.messages {
+            do throws(RaftError) { try raft.step(message, now: now) } catch { throw .raft(error) }
+        }
+        accept(inbox.requests, now: now)
+        try obey(now: now)
+        try housekeeping(now: now)
+        // What housekeeping proposed is on its way within the same turn.
+        try obey(now: now)
+        answerReads()
+        waiting.expire(now) { output.answers.append(($0, .refused(.timeout))) }
+        output.published = publish()
+        output.nextWake = nextWake(now)
+        machine.store.reclaim()
+        return output
+    }
+
+    /// Carries out raft's effects until there are none: log and sync, then apply, then whatever that made possible.
+    private func obey(now: Instant) throws(MemberFailure) {
+        while true {
+            let effects = raft.takeEffects()
+            if effects.isEmpty { return }
+            output.messages.append(contentsOf: effects.messages)
+            reads.confirmed(effects.readStates)
+            abandonReads(effects.abandonedReads)
+            if let change = effects.leadership { leadershipChanged(change, now: now) }
+            if effects.hardState != nil || !effects.entries.isEmpty {
+                do throws(WALError) {
+                    _ = try log.append(effects.hardState, effects.entries, sync: effects.mustSync)
+                } catch {
+                    throw .log(error)
+                }
+                output.syncedEntries += effects.entries.count
+            }
+            if effects.mustSync { raft.persisted(through: effects.batch, now: now) }
+            output.messages.append(contentsOf: effects.messagesAfterSync)
+            try apply(effects.committed, now: now)
+        }
+    }
+
+    private func leadershipChanged(_ change: LeadershipChange, now: Instant) {
+        output.events.append(.leadership(change))
+        if change.role == .leader { return }
+        machine.leases.demote()
+        // What was proposed in an older term may or may not commit; its author has to look.
+        if change.stepDownReason != nil {
+            for reply in waiting.takeAll() { output.answers.append((reply, .refused(.leaderChanged))) }
+            ownRequests.removeAll()
+        }
+    }
+
+    private func apply(_ entries: [Entry], now: Instant) throws(MemberFailure) {
+        guard let last = entries.last else { return }
+        for entry in entries {
+            if entry.kind == .normal { try applyNormal(entry, now: now) } else { try applyChange(entry, now: now) }
+        }
+        raft.applied(through: last.index)
+        if commitDue == nil { commitDue = now + settings.commitInterval }
+    }
+
+    private func applyNormal(_ entry: Entry, now: Instant) throws(MemberFailure) {
+        // A new leader's first entry: from here on its leases count, and it may serve reads of its own term.
+        if entry.data.isEmpty, raft.role == .leader, entry.term == raft.term {
+            machine.leases.promote(now: now, extend: settings.electionTimeout)
+        }
+        let applied: Applied
+        do throws(ApplyFailure) { applied = try machine.apply(entry, now: now) } catch { throw .apply(error) }
+        handle(applied)
+    }
+
+    private func handle(_ applied: Applied) {
+        for effect in applied.effects {
+            switch effect {
+            case .raiseNoSpace: proposeOwn(.raiseNoSpace)
+            case .authenticationEnabled: output.events.append(.authenticationEnabled)
+            case .clusterVersionChanged: output.events.append(.clusterVersion(machine.membership.clusterVersion))
+            }
+        }
+        guard applied.requestID != 0, let reply = applied.reply else { return }
+        if let own = ownRequests.removeValue(forKey: applied.requestID) { finished(own, reply) }
+        guard let request = waiting.take(applied.requestID) else { return }
+        if request.afterCompaction, machine.store.isCompacting, case .response = reply {
+            waitingForCompaction.append((request.reply, .applied(reply)))
+        } else {
+            output.answers.append((request.reply, .applied(reply)))
+        }
+    }
+
+    private func applyChange(_ entry: Entry, now: Instant) throws(MemberFailure) {
+        var change: ConfigurationChange
+        do { change = try ConfigurationChange(decoding: entry.data, as: entry.kind) } catch {
+            throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))
+        }
+        let id = change.id
+        let result = machine.applyMembership(change, index: entry.index, term: entry.term)
+        // A refused change is no change to raft either, as in etcd, where its member id is set to nobody.
+        if case .failure = result { change.steps = [] }
+        do throws(RaftError) { confState = try raft.applyConfigurationChange(change, now: now) } catch { throw .raft(error) }
+        if machine.membership.isRemoved(settings.memberID) { isRemoved = true }
+        output.events.append(.membershipChanged)
+        guard let request = waiting.take(id) else { return }
+        switch result {
+        case .success: output.answers.append((request.reply, .members(machine.membership.members)))
+        case .failure(let refusal): output.answers.append((request.reply, .refused(EtcdError(refusal))))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import Backend
+import Bytes
+import EtcdAPI
+import Host
+import Lease
+import Membership
+import MVCC
+import PageStore
+import Raft
+import Records
+import StateMachine
+import WAL
+
+/// A data directory, opened: everything a ``Member`` starts from.
+public struct OpenedMember: ~Copyable {
+    public internal(set) var settings: MemberSettings
+    var log: WriteAheadLog
+    let snapshots: SnapshotDirectory
+    let machine: StateMachine
+    let persisted: PersistedState
+    let pageFileInUse: Int64
+    let wallMilliseconds: UInt64
+    /// For whoever commits; the member itself never touches the file.
+    public let pageFile: PageFile
+    public let notices: [Notice]
+
+    /// What people should know of how the directory was found.
+    public enum Notice: Equatable, Sendable {
+        case created
+        case restarted(commit: LogIndex, snapshot: LogIndex)
+        case tornTail(file: String, offset: Int)
+        case brokenSnapshot(file: String, reason: String)
+        case authenticationEnabled
+    }
+}
+
+/// Where a member's files are, as etcd lays them out.
+public struct DataDirectory: Sendable {
+    public let path: String
+    public let walPath: String
+    public var memberPath: String { path + "/member" }
+    public var snapshotPath: String { path + "/member/snap" }
+    public var pageFilePath: String { path + "/member/snap/db" }
+
+    /// `walPath`: `--wal-dir`, when it is given.
+    public init(_ path: String, walPath: String? = nil) {
+        self.path = path
+        self.walPath = walPath ?? path + "/member/wal"
+    }
+}
+
+/// How progress of a long start is told.
+public enum OpeningProgress: Sendable {
+    case replayed(ReplayProgress)
+    case indexed(revisions: Int)
+}
+
+extension OpenedMember {
+    /// What can be published before the member's first turn.
+    public var firstPublished: Published {
+        Published(
+            view: machine.store.publish(),
+            status: MemberStatus(
+                clusterID: settings.clusterID, memberID: settings.memberID, role: .follower, leader: 0,
+                term: persisted.hardState.term, commitIndex: persisted.hardState.commit, appliedIndex: machine.appliedIndex,
+                isLearner: false, isOnlyVoter: false, membership: machine.membership.record, alarms: machine.alarms.members,
+                pageFileSize: machine.pageFileSize, pageFileSizeInUse: pageFileInUse, quota: settings.quota,
+                leaseCount: machine.leases.count, keyCount: machine.store.keyCount,
+                isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false, isCompacting: false, storedHashes: []))
+    }
+}

@@ -1,0 +1,49 @@
+import EtcdAPI
+import MVCC
+import Raft
+import Records
+
+/// What event loops know of the member without asking it. Immutable; a new one is published before a turn's answers leave.
+public final class Published: Sendable {
+    public let view: ReadView
+    public let status: MemberStatus
+
+    public init(view: ReadView, status: MemberStatus) {
+        self.view = view
+        self.status = status
+    }
+}
+
+public struct MemberStatus: Sendable {
+    public var clusterID: UInt64
+    public var memberID: UInt64
+    public var role: Role
+    public var leader: MemberID
+    public var term: Term
+    public var commitIndex: LogIndex
+    public var appliedIndex: LogIndex
+    public var isLearner: Bool
+    /// The only voter: whatever it has published is the newest there is.
+    public var isOnlyVoter: Bool
+    public var membership: MembershipRecord
+    public var alarms: [AlarmMember]
+    public var pageFileSize: Int64
+    public var pageFileSizeInUse: Int64
+    public var quota: Int64?
+    public var leaseCount: Int
+    public var keyCount: Int
+    public var isAuthenticationEnabled: Bool
+    /// It has told the cluster its name and URLs, which takes a quorum: etcd's sign that it serves.
+    public var isReady: Bool
+    public var isCompacting: Bool
+    /// Hashes of finished compactions, which HashKV answers at their revision.
+    public var storedHashes: [KeyValueHash]
+
+    public var hasLeader: Bool { leader != 0 }
+    /// Reads of the published view are linearizable at once.
+    public var readsAreLinearizable: Bool { isOnlyVoter && role == .leader && isReady }
+    public func isRaised(_ alarm: AlarmType) -> Bool { alarms.contains { $0.alarm == alarm } }
+    public var header: ResponseHeader {
+        ResponseHeader(clusterId: clusterID, memberId: memberID, revision: 0, raftTerm: term)
+    }
+}

@@ -1,0 +1,65 @@
+import Backend
+import Bytes
+import EtcdAPI
+import Host
+import Lease
+import PageStore
+import Raft
+import Records
+import StateMachine
+
+/// What the small buckets of a page file hold.
+struct StoredState {
+    var consistentIndex: UInt64 = 0
+    var term: UInt64 = 0
+    var leases: LeaseTable
+    var alarms = AlarmTable()
+    var downgrade: DowngradeRecord?
+    var isAuthenticationEnabled = false
+
+    init(_ pages: ReadTransaction, electionTimeout: Instant.Span) throws {
+        leases = LeaseTable(electionTimeout: electionTimeout)
+        let meta = try pages.bucket(BucketName.meta.name)
+        consistentIndex = try StoredState.number(meta?.value(MetaKey.consistentIndex))
+        term = try StoredState.number(meta?.value(MetaKey.term))
+        try forEach(pages, .lease) { _, value in try leases.restore(value) }
+        var members: [AlarmMember] = []
+        try forEach(pages, .alarm) { key, _ in members.append(try AlarmMember(decoding: key)) }
+        alarms = AlarmTable(members)
+        if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("downgrade".utf8)) {
+            downgrade = try DowngradeRecord(decodingJSON: [UInt8](bytes))
+        }
+        let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))
+        isAuthenticationEnabled = enabled.map { $0.count == 1 && $0[0] == 1 } ?? false
+    }
+
+    private static func number(_ bytes: UnsafeRawBufferPointer?) throws(DecodeError) -> UInt64 {
+        guard let bytes else { return 0 }
+        var reader = ByteReader(bytes)
+        return try reader.bigEndian(UInt64.self)
+    }
+
+    private func forEach(
+        _ pages: ReadTransaction, _ name: BucketName, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        guard var cursor = try pages.bucket(name.name)?.cursor() else { return }
+        var isValid = try cursor.first()
+        while isValid {
+            try body(cursor.key, cursor.value)
+            isValid = try cursor.next()
+        }
+    }
+}
+
+extension ConfState {
+    /// As the `meta` bucket holds it: Go's JSON of raftpb.ConfState, empty lists left out.
+    var json: [UInt8] {
+        func list(_ name: String, _ ids: [MemberID]) -> [JSON.Field] {
+            ids.isEmpty ? [] : [JSON.Field(name, .array(ids.map(JSON.integer)))]
+        }
+        let fields =
+            list("voters", voters) + list("learners", learners) + list("voters_outgoing", votersOutgoing)
+            + list("learners_next", learnersNext) + [JSON.Field("auto_leave", .bool(autoLeave))]
+        return JSON.object(fields).bytes()
+    }
+}

@@ -1,0 +1,173 @@
+import ClientAPI
+import Configuration
+import EtcdAPI
+import GRPC
+import HTTP2
+import LinuxHost
+import Member
+import NIOCore
+import NIOPosix
+import Synchronization
+import Telemetry
+import Watch
+
+/// Everything that faces clients: one set of services per event loop, and the listeners.
+final class ClientFront: Sendable {
+    private let daemon: MemberDaemon
+    private let member: MemberThread
+    private let server: HTTPServer
+    private let metricsServer: HTTPServer
+    private let endpoints = Mutex<[ServerEndpoint]>([])
+
+    init(_ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings) throws {
+        self.daemon = daemon
+        self.member = member
+        let counter = Mutex(0)
+        let configuration = daemon.configuration
+        let log = daemon.log
+        var serving = ServerConfiguration()
+        serving.http2.apply(configuration)
+        serving.log = { record in log.note(record) }
+        var limits = ClientLimits()
+        limits.requestBytes = Int(clamping: configuration.maxRequestBytes)
+        limits.transactionOperations = Int(clamping: configuration.maxTransactionOperations)
+        limits.etcdVersion = configuration.compatibilityVersion.etcdVersion
+        limits.behavesAsMinor = settings.behavesAs.minor
+        let pages = HealthPages(
+            port: member, registry: daemon.registry, etcdVersion: limits.etcdVersion, version: daemon.version.version,
+            refreshMetrics: { [metrics = daemon.metrics] in MetricsRefresh.run(metrics, member) })
+        let frozenLimits = limits
+        server = try HTTPServer.make(group: group, configuration: serving) { loop in
+            let index = counter.withLock { count in
+                defer { count += 1 }
+                return count
+            }
+            return LoopServices(
+                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index), limits: frozenLimits,
+                pages: pages, progressInterval: configuration.effectiveWatchProgressNotifyInterval
+            ).application
+        }.wait()
+        let loopCount = MemberDaemon.loopCount
+        metricsServer = try HTTPServer.make(group: group, configuration: serving) { loop in
+            let index = counter.withLock { count in
+                defer { count += 1 }
+                return count
+            }
+            precondition(index >= loopCount, "the metrics server's loops are numbered after the clients'")
+            let link = LoopServices.link(loop, index: index, member)
+            let router = HealthRouter(pages, member: link, isClientPort: false)
+            let dispatcher = GRPCDispatcher(router: NoProcedures(), http: router, loop: loop)
+            return ServerApplication(http2: dispatcher, http1: router)
+        }.wait()
+        try listen(configuration)
+    }
+
+    private func listen(_ configuration: MemberConfiguration) throws {
+        var options = ListenOptions()
+        options.reusePort = configuration.socketReusePort
+        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
+            let endpoint = try server.listen(on: url.listenAddress, options).wait()
+            endpoints.withLock { $0.append(endpoint) }
+        }
+        for url in configuration.listenMetricsURLs {
+            let endpoint = try metricsServer.listen(on: url.listenAddress, options).wait()
+            endpoints.withLock { $0.append(endpoint) }
+            daemon.log.info("serving metrics", ["address": .string(url.description)])
+        }
+    }
+
+    func startServing() {
+        for url in daemon.configuration.listenClientURLs {
+            daemon.log.info(
+                "serving client traffic insecurely; this is strongly discouraged!",
+                ["traffic": "grpc+http", "address": .string(url.authority)])
+        }
+        daemon.log.info("ready to serve client requests", [:])
+    }
+
+    func stop(within limit: Duration) {
+        for endpoint in endpoints.withLock({ $0 }) { try? endpoint.close().wait() }
+        try? server.drain(deadline: limit).wait()
+        try? metricsServer.drain(deadline: .seconds(1)).wait()
+    }
+}
+
+/// The services of one event loop.
+private final class LoopServices {
+    let application: ServerApplication
+
+    /// A loop's link to the member whose answers are all it hears.
+    static func link(_ loop: ServerLoop, index: Int, _ member: MemberThread) -> LoopMember {
+        let link = LoopMember(index: index, port: member, milliseconds: SystemClock.wallNanoseconds() / 1_000_000)
+        let bound = NIOLoopBound(link, eventLoop: loop.eventLoop)
+        member.attach(
+            LoopMailbox(eventLoop: loop.eventLoop) { answers, _ in
+                bound.value.deliver(answers)
+                bound.value.endBurst()
+            }, at: index)
+        return link
+    }
+
+    init(
+        loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, limits: ClientLimits, pages: HealthPages,
+        progressInterval: Duration
+    ) {
+        let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
+        let link = LoopMember(index: index, port: member, milliseconds: milliseconds)
+        let watches = WatchService(member: link, eventLoop: loop.eventLoop, settings: WatchHub.Settings())
+        let router = ClientRouter(
+            member: link, watches: watches, limits: limits, wallSeconds: { Int64(SystemClock.wallNanoseconds() / 1_000_000_000) },
+            onStart: { metrics.started($0.rawValue) })
+        let http = HealthRouter(pages, member: link, isClientPort: true)
+        var grpc = GRPCConfiguration()
+        grpc.maximumMessageBytes = limits.requestBytes + 512 * 1024
+        let dispatcher = GRPCDispatcher(router: router, http: http, loop: loop, configuration: grpc)
+        application = ServerApplication(http2: dispatcher, http1: http)
+        let bound = NIOLoopBound((link, watches, router), eventLoop: loop.eventLoop)
+        let mailbox = LoopMailbox(eventLoop: loop.eventLoop) { answers, published in
+            let (link, watches, router) = bound.value
+            link.deliver(answers)
+            if let published {
+                watches.advance(to: published)
+                router.advanceHealth()
+            }
+            // Answers may have caused new requests.
+            link.endBurst()
+        }
+        watches.onWatchingChanged = { mailbox.setWatching($0) }
+        member.attach(mailbox, at: index)
+        let interval = TimeAmount(progressInterval)
+        loop.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in bound.value.1.progressTick() }
+    }
+}
+
+/// A router without procedures, for listeners that serve pages only.
+private final class NoProcedures: GRPCRouter {
+    let methods = GRPCMethodTable([])
+    func handler(for method: Int, stream: GRPCStream) -> (any GRPCStreamHandler)? { nil }
+    func readCompleted() {}
+}
+
+extension TimeAmount {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self = .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+}
+
+extension EndpointURL {
+    var listenAddress: ListenAddress {
+        if isUnixSocket { return .unix(path: socketPath, replaceExisting: true) }
+        return .tcp(host: host, port: Int(port))
+    }
+}
+
+extension Log {
+    func note(_ record: ServerLogRecord) {
+        switch record.level {
+        case .debug: debug(record.message, ["remote-addr": .string(record.peer)])
+        case .info: info(record.message, ["remote-addr": .string(record.peer)])
+        case .warning: warn(record.message, ["remote-addr": .string(record.peer)])
+        }
+    }
+}

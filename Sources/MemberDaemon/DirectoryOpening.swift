@@ -1,0 +1,114 @@
+import Configuration
+import Host
+import LinuxHost
+import Member
+import Records
+import Telemetry
+import WAL
+
+extension MemberDaemon {
+    /// Opens or makes the data directory the configuration names.
+    func openDirectory() throws(MemberFailure) -> OpenedMember {
+        let disk = LinuxDisk()
+        let walPath = configuration.walDirectory.isEmpty ? nil : configuration.walDirectory
+        let directory = DataDirectory(configuration.dataDirectory, walPath: walPath)
+        let initial = try initialMembers(disk, directory)
+        let own = initial.first { $0.name == configuration.name }
+        var opening = MemberOpening(
+            settings: settings(memberID: own?.id ?? 0, clusterID: MemberIdentity.clusterID(members: initial.map(\.id))),
+            disk: disk, directory: directory, initialMembers: initial,
+            wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
+        opening.syncs = !configuration.unsafeNoFsync
+        let log = log
+        opening.progress = { step in
+            switch step {
+            case .replayed(let progress):
+                log.debug("reading the write-ahead log", ["segment": .int(progress.segment), "offset": .int(progress.offset)])
+            case .indexed(let count): log.info("restoring the key index", ["revisions": .int(count)])
+            }
+        }
+        let began = SystemClock.now()
+        let opened = try opening.open()
+        for notice in opened.notices { note(notice, opened.settings, since: began) }
+        return opened
+    }
+
+    /// The members of a cluster that starts now; none where the directory holds a log already.
+    private func initialMembers(_ disk: LinuxDisk, _ directory: DataDirectory) throws(MemberFailure) -> [MemberRecord] {
+        if (try? WriteAheadLog.exists(disk, directory.walPath)) == true { return [] }
+        do throws(ConfigurationError) {
+            guard configuration.initialClusterState == .new else {
+                throw ConfigurationError("joining an existing cluster is not supported yet (--initial-cluster-state existing)")
+            }
+            let members = try configuration.verifyBootstrap(resolve: { _ in nil })
+            guard members.count == 1 else {
+                throw ConfigurationError("clusters of several members are not supported yet (--initial-cluster)")
+            }
+            return members.map { member in
+                let urls = member.peerURLs.map(\.description).sorted()
+                let id = MemberIdentity.memberID(peerURLs: urls, clusterToken: configuration.initialClusterToken)
+                return MemberRecord(id: id, name: member.name, peerURLs: urls)
+            }
+        } catch {
+            throw .configuration(error.message)
+        }
+    }
+
+    private func settings(memberID: UInt64, clusterID: UInt64) -> MemberSettings {
+        var settings = MemberSettings(
+            memberID: memberID, clusterID: clusterID, name: configuration.name,
+            clientURLs: configuration.advertiseClientURLs.map(\.description), seed: SystemRandom.number())
+        let behaves = configuration.compatibilityVersion.etcdVersion.split(separator: ".").compactMap { Int($0) }
+        settings.behavesAs = ClusterVersion(behaves[0], behaves[1], behaves[2])
+        settings.heartbeatInterval = .milliseconds(Int64(configuration.heartbeatMilliseconds))
+        settings.electionTimeout = .milliseconds(Int64(configuration.electionMilliseconds))
+        settings.preVote = configuration.preVote
+        settings.advancesInitialElection = configuration.initialElectionTickAdvance
+        settings.snapshotCount = configuration.effectiveSnapshotCount(behavingAs: configuration.compatibilityVersion)
+        settings.catchUpEntries = configuration.snapshotCatchUpEntries
+        settings.quota = configuration.effectiveQuotaBytes
+        settings.commitInterval = Instant.Span(configuration.effectiveBackendBatchInterval)
+        settings.commitChanges = Int(configuration.effectiveBackendBatchLimit)
+        settings.maximumSnapshotFiles = configuration.maxSnapshotFiles == 0 ? .max : Int(configuration.maxSnapshotFiles)
+        settings.maximumSegments = configuration.maxWALFiles == 0 ? .max : Int(configuration.maxWALFiles)
+        settings.liftsNoSpace = configuration.nospaceAutoDisarm
+        settings.strictReconfiguration = configuration.strictReconfigurationCheck
+        settings.learnerLimit = Int(configuration.maxLearners)
+        switch configuration.autoCompaction {
+        case .periodic(let retention): settings.autoCompaction = .periodic(Instant.Span(retention))
+        case .revisions(let count): settings.autoCompaction = .revisions(count)
+        case nil: settings.autoCompaction = .off
+        }
+        return settings
+    }
+
+    private func note(_ notice: OpenedMember.Notice, _ settings: MemberSettings, since began: Instant) {
+        let took = LogValue.string("\(Int((SystemClock.now() - began).seconds * 1000))ms")
+        switch notice {
+        case .created:
+            log.info(
+                "starting local member",
+                ["local-member-id": .id(settings.memberID), "cluster-id": .id(settings.clusterID), "took": took])
+        case .restarted(let commit, let snapshot):
+            log.info(
+                "restarting local member",
+                [
+                    "cluster-id": .id(settings.clusterID), "local-member-id": .id(settings.memberID), "commit-index": .int(commit),
+                    "snapshot-index": .int(snapshot), "took": took,
+                ])
+        case .tornTail(let file, let offset):
+            log.warn("removed a record that a crash had cut off", ["file": .string(file), "offset": .int(offset)])
+        case .brokenSnapshot(let file, let reason):
+            log.warn("set a broken snapshot file aside", ["file": .string(file), "reason": .string(reason)])
+        case .authenticationEnabled:
+            log.error("authentication is enabled in this directory; this release does not enforce it and serves no client", [:])
+        }
+    }
+}
+
+extension Instant.Span {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self.init(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,162 @@
+import Backend
+import ClientAPI
+import Configuration
+import EtcdAPI
+import Glibc
+import Host
+import HTTP2
+import LinuxHost
+import Member
+import NIOCore
+import NIOPosix
+import PageStore
+import Records
+import Synchronization
+import Telemetry
+
+/// One member as a process: opens its directory, starts its threads, listens, and stops in order.
+public final class MemberDaemon: Sendable {
+    let configuration: MemberConfiguration
+    let version: BuildVersion
+    let log: Log
+    let metrics: MemberMetrics
+    let registry: MetricsRegistry
+    private let ended = Mutex<Int32?>(nil)
+    private let endSignal = WakeSignal()
+
+    public init(_ configuration: MemberConfiguration, version: BuildVersion, log: Log) {
+        self.configuration = configuration
+        self.version = version
+        self.log = log
+        registry = MetricsRegistry()
+        metrics = MemberMetrics(
+            registry, etcdVersion: configuration.compatibilityVersion.etcdVersion, version: version.version,
+            methods: Procedure.allCases.map { GRPCMethod($0.service, $0.method, GRPCMethod.Kind($0.kind)) },
+            grpcShards: MemberDaemon.loopCount, extensive: configuration.metrics == .extensive)
+    }
+
+    /// Event loops for clients: one a core, at most four, as the member thread needs a core of its own.
+    static var loopCount: Int { max(1, min(System.coreCount, 4)) }
+
+    /// Runs until a signal or a failure; returns the exit code.
+    public func run() -> Int32 {
+        installSIGBUSHandler(exitCode: ExitCode.diskFailure)
+        signal(SIGPIPE, SIG_IGN)
+        let opened: OpenedMember
+        do throws(MemberFailure) { opened = try openDirectory() } catch {
+            return report(error)
+        }
+        return serve(opened)
+    }
+
+    private func serve(_ opened: consuming OpenedMember) -> Int32 {
+        let settings = opened.settings
+        let committer = PageCommitter(opened.pageFile)
+        let pageThread = PageThread()
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        let member = MemberThread(
+            first: opened.firstPublished, pages: pageThread, pool: pool, onEvent: { [self] in note($0, settings) },
+            onEnd: { [self] in end(with: $0) })
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
+        let front: ClientFront
+        do { front = try ClientFront(self, member, group, settings) } catch {
+            log.fatal("cannot listen", ["error": .error(error)])
+            log.flush()
+            return ExitCode.configuration
+        }
+        let committerBox = SingleUse(committer)
+        let pagesRunning = DaemonThread.start("page-file") { [log] in
+            pageThread.run(
+                committerBox.take(), onCommit: { member.committed($0) },
+                onFailure: { reason in
+                    log.error("the page file failed", ["error": .string(reason)])
+                    member.fail(reason)
+                })
+        }
+        let openedBox = SingleUseMember(opened)
+        let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
+        front.startServing()
+        let code = waitForEnd()
+        log.info("closing the member", ["name": .string(configuration.name)])
+        front.stop(within: .seconds(5))
+        member.stop()
+        memberRunning.join()
+        pageThread.stop()
+        pagesRunning.join()
+        try? group.syncShutdownGracefully()
+        try? pool.syncShutdownGracefully()
+        log.info("closed the member", ["name": .string(configuration.name)])
+        log.flush()
+        return code
+    }
+
+    // MARK: end
+
+    /// Blocks until a signal arrives or something failed.
+    private func waitForEnd() -> Int32 {
+        StopSignals.install { [self] in finish(with: ExitCode.success) }
+        while true {
+            if let code = ended.withLock({ $0 }) { return code }
+            endSignal.wait(nil)
+        }
+    }
+
+    private func finish(with code: Int32) {
+        ended.withLock { if $0 == nil { $0 = code } }
+        endSignal.wake()
+    }
+
+    private func end(with reason: String?) {
+        guard let reason else { return }
+        log.fatal("the member stops", ["error": .string(reason)])
+        finish(with: ExitCode.diskFailure)
+    }
+
+    private func report(_ failure: MemberFailure) -> Int32 {
+        log.fatal("cannot open the data directory", ["data-dir": .string(configuration.dataDirectory), "error": .error(failure)])
+        log.flush()
+        switch failure {
+        case .locked: return ExitCode.locked
+        case .configuration: return ExitCode.configuration
+        default: return ExitCode.corrupt
+        }
+    }
+
+    private func note(_ event: MemberEvent, _ settings: MemberSettings) {
+        MemberEventLog(log: log, metrics: metrics, settings: settings, clusterVersion: configuration.compatibilityVersion.etcdVersion)
+            .note(event)
+        if case .removed = event { finish(with: ExitCode.removed) }
+    }
+}
+
+/// A value handed to exactly one other thread.
+private final class SingleUse<Value>: @unchecked Sendable {
+    // Set before the thread that takes it is started, and taken once: the start is the hand-over.
+    private var value: Value?
+    init(_ value: Value) { self.value = value }
+    func take() -> Value {
+        defer { value = nil }
+        return value!
+    }
+}
+
+/// The same for an opened member, which cannot be copied.
+private final class SingleUseMember: @unchecked Sendable {
+    // As above.
+    private var value: OpenedMember?
+    init(_ value: consuming OpenedMember) { self.value = consume value }
+    func take() -> OpenedMember { value.take()! }
+}
+
+extension GRPCMethod.Kind {
+    init(_ kind: Procedure.Kind) {
+        self =
+            switch kind {
+            case .unary: .unary
+            case .clientStream: .clientStream
+            case .serverStream: .serverStream
+            case .bidirectional: .bidirectionalStream
+            }
+    }
+}

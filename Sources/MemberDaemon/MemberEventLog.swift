@@ -1,0 +1,45 @@
+import EtcdAPI
+import Member
+import Records
+import Telemetry
+
+/// Tells people and metrics what happened, in the words that tools wait for.
+struct MemberEventLog {
+    let log: Log
+    let metrics: MemberMetrics
+    let settings: MemberSettings
+    let clusterVersion: String
+
+    func note(_ event: MemberEvent) {
+        let id = LogValue.id(settings.memberID)
+        switch event {
+        case .leadership(let change):
+            metrics.server.hasLeader.set(change.leader != 0)
+            metrics.server.isLeader.set(change.role == .leader)
+            if change.leader != 0 { metrics.server.leaderChangesSeen.increment() }
+            log.info(
+                "raft state changed",
+                ["local-member-id": id, "role": .string("\(change.role)"), "term": .int(change.term), "leader": .id(change.leader)])
+        case .ready:
+            log.info(
+                "published local member to cluster through raft",
+                ["local-member-id": id, "cluster-id": .id(settings.clusterID), "local-member-attributes": .string(settings.name)])
+        case .clusterVersion(let version):
+            let text = version.map { "\($0.major).\($0.minor)" } ?? "not decided"
+            metrics.server.clusterVersion.labelled(text).set(1)
+            log.info(
+                "set initial cluster version",
+                ["cluster-id": .id(settings.clusterID), "local-member-id": id, "cluster-version": .string(text)])
+        case .membershipChanged: log.info("membership changed", ["local-member-id": id])
+        case .authenticationEnabled:
+            log.error("authentication was enabled; this release does not enforce it and stops serving clients", [:])
+        case .snapshotSaved(let index): log.info("saved snapshot", ["snapshot-index": .int(index)])
+        case .logCompacted(let index): log.info("compacted Raft logs", ["compact-index": .int(index)])
+        case .compactionFinished(let revision):
+            metrics.mvcc.compactRevision.set(revision)
+            log.info("finished scheduled compaction", ["compact-revision": .int(revision)])
+        case .alarmRaised: log.warn("alarm raised", ["local-member-id": id, "alarm": "NOSPACE"])
+        case .removed: log.error("this member was removed from the cluster", ["local-member-id": id])
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import Backend
+import ClientAPI
+import Host
+import LinuxHost
+import Member
+import NIOCore
+import NIOPosix
+import PageStore
+import Synchronization
+
+/// The thread that owns the member, and how the rest of the process talks to it.
+final class MemberThread: MemberPort {
+    private struct Incoming {
+        var inbox = Inbox()
+        var isParked = false
+        var isStopping = false
+        var failure: String?
+    }
+
+    private let incoming = Mutex(Incoming())
+    private let signal = WakeSignal()
+    private let current: Mutex<Published>
+    private let mailboxes = Mutex<[LoopMailbox?]>([])
+    private let pages: PageThread
+    private let pool: NIOThreadPool
+    private let onEvent: @Sendable (MemberEvent) -> Void
+    private let onEnd: @Sendable (String?) -> Void
+    /// When the turn under way began, in nanoseconds of the monotonic clock; 0 between turns.
+    private let turnBegan = Atomic<UInt64>(0)
+    let statistics = MemberStatistics()
+
+    /// `onEnd` is called once, on the member thread, when it stops: with the reason if it is a failure.
+    init(
+        first: Published, pages: PageThread, pool: NIOThreadPool, onEvent: @escaping @Sendable (MemberEvent) -> Void,
+        onEnd: @escaping @Sendable (String?) -> Void
+    ) {
+        current = Mutex(first)
+        self.pages = pages
+        self.pool = pool
+        self.onEvent = onEvent
+        self.onEnd = onEnd
+    }
+
+    // MARK: from any thread
+
+    var published: Published { current.withLock { $0 } }
+
+    func post(_ requests: [ClientRequest]) { add { $0.inbox.requests += requests } }
+    func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
+    func fail(_ reason: String) { add { if $0.failure == nil { $0.failure = reason } } }
+    func stop() { add { $0.isStopping = true } }
+
+    private func add(_ change: (inout Incoming) -> Void) {
+        let wasParked = incoming.withLock { state in
+            change(&state)
+            defer { state.isParked = false }
+            return state.isParked
+        }
+        if wasParked { signal.wake() }
+    }
+
+    func background<Value: Sendable>(
+        on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
+    ) -> EventLoopFuture<Value> {
+        pool.runIfActive(eventLoop: eventLoop, body)
+    }
+
+    /// How long the turn under way has lasted; a stalled disk shows here.
+    func turnAge(now: Instant) -> Instant.Span {
+        let began = turnBegan.load(ordering: .acquiring)
+        return began == 0 ? Instant.Span(nanoseconds: 0) : now - Instant(nanoseconds: began)
+    }
+
+    /// Loops are numbered by whoever makes them; answers name the number.
+    func attach(_ mailbox: LoopMailbox, at index: Int) {
+        mailboxes.withLock { boxes in
+            while boxes.count <= index { boxes.append(nil) }
+            boxes[index] = mailbox
+        }
+    }
+
+    // MARK: the thread itself
+
+    /// Runs turns until told to stop or the member fails.
+    func run(_ opened: consuming OpenedMember) {
+        do {
+            let member = try Member(opened, now: SystemClock.now())
+            try loop(member)
+            onEnd(nil)
+        } catch {
+            onEnd("\(error)")
+        }
+    }
+
+    private func loop(_ member: Member) throws(MemberFailure) {
+        var nextWake: Instant? = SystemClock.now()
+        while true {
+            guard let inbox = try take(until: nextWake) else { return }
+            let now = SystemClock.now()
+            turnBegan.store(max(now.nanoseconds, 1), ordering: .releasing)
+            let output = try member.turn(inbox, now: now)
+            turnBegan.store(0, ordering: .releasing)
+            statistics.turnEnded(output)
+            deliver(output)
+            if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
+            for event in output.events { onEvent(event) }
+            nextWake = output.nextWake
+        }
+    }
+
+    /// What has arrived, after sleeping while there is nothing; nil when it is time to stop.
+    private func take(until wake: Instant?) throws(MemberFailure) -> Inbox? {
+        while true {
+            let (inbox, isStopping, failure, mustSleep) = incoming.withLock { state in
+                let isDue = wake.map { $0 <= SystemClock.now() } ?? false
+                let mustSleep = state.inbox.isEmpty && !state.isStopping && state.failure == nil && !isDue
+                state.isParked = mustSleep
+                defer { state.inbox = Inbox() }
+                return (state.inbox, state.isStopping, state.failure, mustSleep)
+            }
+            if let failure { throw .store(failure) }
+            if isStopping { return nil }
+            if !mustSleep { return inbox }
+            signal.wait(wake.map { $0 - SystemClock.now() })
+            incoming.withLock { $0.isParked = false }
+            if wake.map({ $0 <= SystemClock.now() }) ?? false { continue }
+        }
+    }
+
+    private func deliver(_ output: TurnOutput) {
+        guard let published = output.published else { return }
+        // The old state's last reference may go here, on this thread, and with it pages and nodes: outside the lock.
+        let old = current.withLock { state in
+            defer { state = published }
+            return state
+        }
+        let boxes = mailboxes.withLock { $0 }
+        var byLoop = [[LoopMailbox.Answer]](repeating: [], count: boxes.count)
+        for (address, answer) in output.answers where address.loop < boxes.count {
+            byLoop[address.loop].append((address.request, answer))
+        }
+        for (index, box) in boxes.enumerated() { box?.deliver(byLoop[index], published) }
+        withExtendedLifetime(old) {}
+    }
+}
+
+/// Counters of the member thread, readable from any thread.
+final class MemberStatistics: Sendable {
+    let turns = Atomic<Int>(0)
+    let syncedEntries = Atomic<Int>(0)
+
+    func turnEnded(_ output: TurnOutput) {
+        turns.add(1, ordering: .relaxed)
+        syncedEntries.add(output.syncedEntries, ordering: .relaxed)
+    }
+}

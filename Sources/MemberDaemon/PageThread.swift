@@ -1,0 +1,48 @@
+import Backend
+import PageStore
+import Synchronization
+
+/// The thread that commits to the page file, so that its two syncs a transaction hold nobody up.
+final class PageThread: Sendable {
+    private struct Work {
+        var groups: [(group: CommitGroup, defragment: Bool)] = []
+        var isStopping = false
+    }
+
+    private let work = Mutex(Work())
+    private let signal = WakeSignal()
+
+    /// From the member thread.
+    func commit(_ group: CommitGroup, thenDefragment: Bool) {
+        work.withLock { $0.groups.append((group, thenDefragment)) }
+        signal.wake()
+    }
+
+    func stop() {
+        work.withLock { $0.isStopping = true }
+        signal.wake()
+    }
+
+    /// Runs until stopped, and carries out what is left then.
+    func run(_ committer: PageCommitter, onCommit: (PageCommit) -> Void, onFailure: (String) -> Void) {
+        while true {
+            let (groups, isStopping) = work.withLock { state in
+                defer { state.groups = [] }
+                return (state.groups, state.isStopping)
+            }
+            for item in groups {
+                do throws(PageFileError) {
+                    var commit = try committer.commit(item.group)
+                    if item.defragment { commit = try committer.defragment(after: item.group.number) }
+                    onCommit(commit)
+                } catch {
+                    return onFailure("\(error)")
+                }
+            }
+            if groups.isEmpty {
+                if isStopping { return }
+                signal.wait(nil)
+            }
+        }
+    }
+}

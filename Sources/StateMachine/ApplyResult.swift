@@ -1,0 +1,31 @@
+import EtcdAPI
+import MVCC
+
+/// What applying one entry answers to whoever proposed it.
+public enum ApplyReply: Sendable {
+    /// The encoded response message, header included.
+    case response([UInt8])
+    case refused(EtcdError)
+}
+
+/// What applying one entry asks of the member beyond the reply.
+public enum ApplyEffect: Equatable, Sendable {
+    /// A write went over the quota: propose a NOSPACE alarm for this member.
+    case raiseNoSpace
+    /// Authentication was turned on by this entry; a member that does not enforce it must stop serving clients.
+    case authenticationEnabled
+    /// The cluster version was set.
+    case clusterVersionChanged
+}
+
+/// An entry that this release cannot apply: skipping it would let members differ, so the member stops.
+public struct UnappliableEntry: Error, Equatable, Sendable, CustomStringConvertible {
+    public let index: UInt64
+    public let reason: String
+    public init(index: UInt64, reason: String) {
+        self.index = index
+        self.reason = reason
+    }
+
+    public var description: String { "cannot apply entry \(index): \(reason)" }
+}

@@ -1,0 +1,23 @@
+import Bytes
+import EtcdAPI
+
+extension StateMachine {
+    func alarm(_ request: AlarmRequest) -> ApplyReply {
+        var answer: [AlarmMember] = []
+        switch request.action {
+        case .get: answer = alarms.of(request.alarm)
+        case .activate:
+            guard request.alarm != .none else { break }
+            let (alarm, isNew) = alarms.activate(member: request.memberID, request.alarm)
+            if isNew { store.put(.alarm, key: AlarmTable.key(alarm), value: []) }
+            answer = [alarm]
+        case .deactivate:
+            if let alarm = alarms.deactivate(member: request.memberID, request.alarm) {
+                store.delete(.alarm, key: AlarmTable.key(alarm))
+                answer = [alarm]
+            }
+        default: break
+        }
+        return respond { AlarmResponse(header: header, alarms: answer).encode(into: &$0) }
+    }
+}

@@ -1,0 +1,88 @@
+import Bytes
+import EtcdAPI
+import MVCC
+
+/// The watchers of one event loop.
+///
+/// Watchers that have seen everything share one position and are told of each new slice of history as it appears. A watcher
+/// behind it (a start in the past, or a peer that does not read) has a position of its own and reads history in slices until it
+/// catches up. Nothing is queued for a peer that does not take it: history itself is the queue, so memory stays bounded, and
+/// the member's writes never wait for a watcher.
+public final class WatchHub {
+    public struct Settings: Sendable {
+        /// Changes scanned in one slice; a slice ends with a whole transaction.
+        public var sliceChanges = 1000
+        /// Bytes of events collected in one slice.
+        public var sliceBytes = 1 << 20
+        /// Responses larger than this are split for watchers that asked for fragments.
+        public var fragmentBytes = 1_572_864 + 512 * 1024
+        public init() {}
+    }
+
+    let settings: Settings
+    var header: ResponseHeader
+    var synced = WatcherIndex()
+    /// In order of creation, so that slices are deterministic.
+    var unsynced: [Watcher] = []
+    var streams: [WatchStream] = []
+    /// The newest revision that synced watchers have been told of.
+    var position: Int64
+    var view: ReadView
+    var events = EventTable()
+    var touched: [Watcher] = []
+    var response = ByteWriter(capacity: 4096)
+    public internal(set) var eventsSent = 0
+
+    /// `header` names the answering member; its revision is filled in per response.
+    public init(view: ReadView, header: ResponseHeader, settings: Settings = Settings()) {
+        self.view = view
+        self.header = header
+        self.settings = settings
+        position = view.currentRevision
+    }
+
+    public var watcherCount: Int { synced.count + unsynced.count }
+    public var slowWatcherCount: Int { unsynced.count }
+    public var streamCount: Int { streams.count }
+    public var isEmpty: Bool { streams.isEmpty }
+
+    public func open(_ output: any WatchOutput) -> WatchStream {
+        let stream = WatchStream(output: output)
+        streams.append(stream)
+        return stream
+    }
+
+    public func close(_ stream: WatchStream) {
+        for watcher in stream.orderedWatchers { forget(watcher) }
+        streams.removeAll { $0 === stream }
+    }
+
+    /// Makes newer history visible; follow with ``step()``.
+    public func advance(to view: ReadView, term: UInt64) {
+        // States may be told twice, and out of order when one was fetched and another is on its way.
+        guard view.currentRevision >= self.view.currentRevision else { return }
+        self.view = view
+        header.raftTerm = term
+        // Nobody is told of what happened while nobody watched.
+        if synced.count == 0 { position = view.currentRevision }
+    }
+
+    /// Delivers at most one slice to the synced watchers and one to those behind; true when there is more to do now.
+    public func step() throws(StoreError) -> Bool {
+        if position < view.currentRevision { try deliverToSynced() }
+        if !unsynced.isEmpty { try deliverToUnsynced() }
+        answerProgressRequests()
+        return position < view.currentRevision || unsynced.contains { isReady($0) }
+    }
+
+    /// A watcher behind can go on: its start has come, and its peer takes more.
+    func isReady(_ watcher: Watcher) -> Bool { watcher.next <= view.currentRevision && watcher.stream.output.isWritable }
+
+    func forget(_ watcher: Watcher) {
+        watcher.stream.watchers[watcher.id] = nil
+        switch watcher.state {
+        case .synced: synced.remove(watcher)
+        case .unsynced: unsynced.removeAll { $0 === watcher }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Commands
+import Configuration
+import Glibc
+import MemberDaemon
+import Telemetry
+
+/// The command line: which half or command runs, and what its exit code is.
+enum Program {
+    /// Quorate's own version; the release process sets it in one place, here.
+    static let version = "0.1.0"
+
+    static func run(_ arguments: [String]) -> Int32 {
+        StopSignals.block()
+        switch ProgramForm.of(arguments) {
+        case .member(let rest): return member(rest)
+        case .other(let name, let rest): return Command.run(name, rest) ?? unknown(name)
+        case .nothing:
+            printError("usage: quorate member [flags] | quorate pagefile check|pages|stats|dump FILE | quorate --version\n")
+            return 2
+        }
+    }
+
+    private static func unknown(_ name: String) -> Int32 {
+        printError("quorate: there is no command \"\(name)\"; try \"quorate member --help\"\n")
+        return 2
+    }
+
+    private static func member(_ arguments: [String]) -> Int32 {
+        let build = BuildVersion(version: version, revision: "")
+        do throws(ConfigurationError) {
+            switch try readMemberConfiguration(.system(arguments: arguments), version: build) {
+            case .print(let text):
+                print(text, terminator: "")
+                return 0
+            case .run(let configuration, let notices): return start(configuration, notices, build)
+            }
+        } catch {
+            printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
+            return error.exitCode
+        }
+    }
+
+    private static func start(_ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion) -> Int32 {
+        let log: Log
+        do throws(LogProblem) { log = try Log(LogOptions(configuration)) } catch {
+            printError("\(error)\n")
+            return ExitCode.configuration
+        }
+        for notice in notices { log.note(notice) }
+        return MemberDaemon(configuration, version: build, log: log).run()
+    }
+
+    private static func printError(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+    }
+}
+
+extension LogOptions {
+    init(_ configuration: MemberConfiguration) {
+        self.init(
+            level: LogLevel(name: configuration.logging.level) ?? .info,
+            format: LogFormat(rawValue: configuration.logging.format) ?? .json, outputs: configuration.logging.outputs)
+    }
+}
+
+extension Log {
+    func note(_ notice: ConfigurationNotice) {
+        let fields = notice.fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        switch notice.level {
+        case .info: info(notice.message, fields.isEmpty ? [:] : ["fields": .string(fields)])
+        case .warning: warn(notice.message, fields.isEmpty ? [:] : ["fields": .string(fields)])
+        }
+    }
+}

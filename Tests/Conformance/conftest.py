@@ -1,0 +1,70 @@
+"""Fixtures: releases, a factory of daemons that are stopped at the end, and two members side by side."""
+
+import os
+import pathlib
+import signal
+
+import pytest
+
+from harness import releases
+from harness.daemon import Daemon, etcd, kill_all, quorate
+from harness.side_by_side import SideBySide
+
+
+def pytest_configure(config):
+    # So that fixtures clean up, and no server is left behind, when the run is stopped from outside.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_report_header():
+    found = ", ".join(release.version for release in releases.available()) or "none"
+    return f"binary under test: {quorate().command[0]}; etcd releases: {found}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def binary_under_test():
+    binary = pathlib.Path(quorate().command[0])
+    if not os.access(binary, os.X_OK):
+        pytest.exit(f"{binary} is missing: build it (swift build -c release --product quorate), or set QUORATE_BINARY", 2)
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The newest release of the line the binary under test is compared with."""
+    release = releases.newest("3.5")
+    if release is None:
+        pytest.exit("no etcd 3.5 release: set ETCD_REFERENCE_DIR or run Tests/Conformance/fetch-etcd", 2)
+    return release
+
+
+@pytest.fixture
+def daemons(request, tmp_path):
+    """Makes daemons: daemons(software, "folder name", **options). All are gone when the test is."""
+    made = []
+
+    def make(software, folder, **options):
+        daemon = Daemon(software, tmp_path / folder, **options)
+        made.append(daemon)
+        return daemon
+
+    request.node.daemons = made
+    yield make
+    kill_all(made)
+
+
+@pytest.fixture
+def both(daemons, reference):
+    """A fresh real etcd and a fresh member under test, to be given the same commands."""
+    session = SideBySide(daemons(etcd(reference), "reference"), daemons(quorate(), "ours"), reference)
+    session.start()
+    yield session
+    session.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for daemon in getattr(item, "daemons", []):
+            report.sections.append((f"last lines of {daemon.log}", daemon.log_tail(6)))

@@ -1,0 +1,217 @@
+"""Members as processes: started on free ports, polled until they serve, stopped by their process id."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import grpc
+
+from . import releases
+from .client import Client
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+PORT_ATTEMPTS = 5
+# A single member elects itself after an election timeout: most of the time it takes to start with the usual 1000 ms.
+FAST_ELECTION = ["--heartbeat-interval", "20", "--election-timeout", "200"]
+
+
+def free_ports(count):
+    """Ports nobody listens on. Another process may take one before it is used: starting is tried again then."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def poll(condition, seconds, what, interval=0.02):
+    """Asks until the answer is true, and returns it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(interval)
+
+
+def clean_environment():
+    """Without settings that etcd and etcdctl would read."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("ETCD_", "ETCDCTL_"))} | {
+        name: os.environ[name] for name in ("ETCD_REFERENCE_DIR", "ETCD_STAND_IN") if name in os.environ
+    }
+
+
+class Software:
+    """A program that can be started as a member."""
+
+    def __init__(self, name, command, own_flags=()):
+        self.name = name
+        self.command = [str(part) for part in command]
+        self.own_flags = list(own_flags)
+
+    def __repr__(self):
+        return self.name
+
+
+def quorate(compatibility="3.5"):
+    binary = os.environ.get("QUORATE_BINARY") or releases.ROOT / ".build" / "release" / "quorate"
+    return Software("quorate", [binary, "member"], ["--compatibility-version", compatibility])
+
+
+def etcd(release):
+    return Software("etcd-" + release.version, [release.etcd])
+
+
+class Daemon:
+    """One member on one data directory; it can be stopped and started again, also by other software."""
+
+    def __init__(self, software, folder, name="default", flags=(), environment=None, data_dir=None):
+        self.software = software
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.flags = list(flags)
+        self.environment = environment or {}
+        self.data_dir = pathlib.Path(data_dir) if data_dir else self.folder / "data"
+        self.log = self.folder / f"{software.name}.log"
+        self.process = None
+        self.client_port, self.peer_port = free_ports(2)
+        self._client = None
+
+    @property
+    def endpoint(self):
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def client_url(self):
+        return "http://" + self.endpoint
+
+    @property
+    def peer_url(self):
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    @property
+    def client(self):
+        if self._client is None:
+            self._client = Client(self.endpoint)
+        return self._client
+
+    def arguments(self):
+        return [
+            *self.software.command,
+            "--name", self.name,
+            "--data-dir", str(self.data_dir),
+            "--listen-client-urls", self.client_url,
+            "--advertise-client-urls", self.client_url,
+            "--listen-peer-urls", self.peer_url,
+            "--initial-advertise-peer-urls", self.peer_url,
+            "--initial-cluster", f"{self.name}={self.peer_url}",
+            *FAST_ELECTION,
+            *self.software.own_flags,
+            *self.flags,
+        ]  # fmt: skip
+
+    def spawn(self, arguments=None):
+        """Starts the process and does not wait for anything."""
+        assert self.process is None or self.process.poll() is not None, "still running"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                arguments or self.arguments(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=clean_environment() | self.environment,
+            )
+        return self
+
+    def start(self, seconds=START_SECONDS):
+        """Starts the process and waits until it answers a linearizable read."""
+        # A directory remembers its peer URL: only a fresh one can go to other ports.
+        attempts = 1 if self.data_dir.exists() else PORT_ATTEMPTS
+        for attempt in range(attempts):
+            before = self.log.stat().st_size if self.log.exists() else 0
+            self.spawn()
+            try:
+                self.wait_ready(seconds)
+                return self
+            except AssertionError:
+                self.kill()
+                if attempt + 1 == attempts or "address already in use" not in self.log_text(before).lower():
+                    raise
+                self.client_port, self.peer_port = free_ports(2)
+                self._forget_client()
+        raise AssertionError("unreachable")
+
+    def wait_ready(self, seconds=START_SECONDS):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.software} ended with {self.process.returncode}:\n{self.log_tail()}")
+            try:
+                self.client.range(b"\0")
+                return True
+            except grpc.RpcError:
+                return False
+
+        poll(ready, seconds, lambda: f"{self.software} serves on {self.endpoint}:\n{self.log_tail()}", 0.05)
+
+    def wait_exit(self, seconds):
+        """The exit status."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.software} still runs after {seconds} s:\n{self.log_tail()}") from None
+
+    def stop(self, sent=signal.SIGTERM):
+        """Ends the process in good order; being killed for taking too long is a failure. Returns the exit status."""
+        self._forget_client()
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process else None
+        self.process.send_signal(sent)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.software} did not stop within {STOP_SECONDS} s:\n{self.log_tail()}") from None
+
+    def kill(self):
+        self._forget_client()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+
+    def become(self, software):
+        """The same directory and ports under other software, from the next start on."""
+        self.stop()
+        self.software = software
+        self.log = self.folder / f"{software.name}.log"
+        return self
+
+    def log_text(self, start=0):
+        if not self.log.exists():
+            return ""
+        with open(self.log, "rb") as file:
+            file.seek(start)
+            return file.read().decode(errors="replace")
+
+    def log_tail(self, lines=25):
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def _forget_client(self):
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+def kill_all(daemons):
+    """For clearing up: kills what still runs."""
+    for daemon in daemons:
+        with contextlib.suppress(Exception):
+            daemon.kill()

@@ -1,0 +1,24 @@
+import Host
+import Testing
+
+@testable import Raft
+
+/// The checkers are worth something only if they find mistakes: each is made on purpose here.
+struct SeededBugTests {
+    @Test(arguments: SeededBug.allCases)
+    func isFound(bug: SeededBug) throws {
+        for seed in UInt64(1)...60 {
+            // Bugs may also run into the room's own defences, which throw a RaftError.
+            var simulation = try ClusterSimulation(founders: 3, spares: 0, seed: seed, bug: bug)
+            do {
+                try simulation.run(until: simulation.now + .seconds(4))
+                try simulation.heal()
+                try simulation.checkLiveness()
+            } catch {
+                print("seed \(seed) finds \(bug): \(error)")
+                return
+            }
+        }
+        Issue.record("\(bug) was not found")
+    }
+}
