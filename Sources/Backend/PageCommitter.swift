@@ -14,9 +14,9 @@ public struct PageCommit: Sendable {
     public enum Defragmentation: Sendable {
         /// None was asked for.
         case none
-        /// Pages moved or the file shrank: another round may achieve more.
-        case again
-        /// Nothing moved.
+        /// The file shrank: another round may achieve more.
+        case shrank
+        /// It did not; pages that moved may free the end of the file once readers have left.
         case idle
     }
 
@@ -95,15 +95,15 @@ public final class PageCommitter {
 
 extension PageCommitter {
     /// One round of compaction in place: the file's last pages move to free ones further down. Pages that readers still hold are
-    /// freed by later rounds, so the caller goes on until nothing moves any more.
+    /// freed by later rounds, so the caller goes on until several rounds have gained nothing.
     public func defragment(after group: UInt64) throws(PageFileError) -> PageCommit {
         let before = file.space.size
         let transaction = try file.beginWrite()
-        let moved = try transaction.relocateTail(maximumPages: 16_384)
+        _ = try transaction.relocateTail(maximumPages: 16_384)
         try transaction.commit()
         let space = file.space
         return PageCommit(
             group: group, pages: try file.beginRead(), size: Int64(space.size), sizeInUse: Int64(space.inUse),
-            defragmentation: moved > 0 || space.size < before ? .again : .idle)
+            defragmentation: space.size < before ? .shrank : .idle)
     }
 }

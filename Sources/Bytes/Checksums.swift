@@ -23,7 +23,7 @@ public enum CRC32C {
         return tables
     }()
 
-    /// Whether the processor computes it by itself, five times as fast as the tables.
+    /// Whether the processor computes it by itself, four to five times as fast as the tables.
     #if canImport(CHardware)
         static let isHardware = chardware_has_crc32c() != 0
     #else

@@ -85,7 +85,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         headHasBegun = true
         arm(loop.configuration.headerTimeout) { handler in
             handler.loop.counters.add(.headerTimeouts)
-            handler.refuse(status: 408)
+            // Without an answer: there is no request yet that it could belong to.
+            handler.closeNow()
         }
     }
 

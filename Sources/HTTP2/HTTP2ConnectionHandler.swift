@@ -19,8 +19,9 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
     private var keepaliveTimer: Scheduled<Void>?
     /// Runs until the first SETTINGS.
     private var settingsTimer: Scheduled<Void>?
-    /// Runs while a header block is open at the end of a burst.
+    /// Runs while a header block is open at the end of a burst, for the stream it belongs to.
     private var headTimer: Scheduled<Void>?
+    private var watchedHead: Int32?
     private var closeTimer: Scheduled<Void>?
     private var isReading = false
     private var isFlushing = false
@@ -167,15 +168,16 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
             timer.cancel()
             settingsTimer = nil
         }
-        if !session.isInHeaderBlock {
-            headTimer?.cancel()
-            headTimer = nil
-        } else if headTimer == nil {
-            headTimer = schedule(loop.configuration.headerTimeout) { handler in
+        guard session.openHeadStream != watchedHead else { return }
+        watchedHead = session.openHeadStream
+        headTimer?.cancel()
+        headTimer =
+            watchedHead == nil
+            ? nil
+            : schedule(loop.configuration.headerTimeout) { handler in
                 handler.loop.counters.add(.headerTimeouts)
                 handler.closeNow()
             }
-        }
     }
 
     private func keepaliveStep() {

@@ -90,8 +90,8 @@ public final class HTTP2Session {
 
     public var openStreams: Int { streams.count }
 
-    /// A header block has begun and not ended.
-    var isInHeaderBlock: Bool { openHead != nil }
+    /// The stream whose header block has begun and not ended.
+    var openHeadStream: Int32? { openHead?._withUnsafeGuaranteedRef { $0.number } }
 
     /// Nothing more will be sent or read: the connection can be closed.
     var isFinished: Bool {

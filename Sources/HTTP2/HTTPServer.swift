@@ -112,11 +112,7 @@ public final class HTTPServer: Sendable {
             throw ChannelError.ioOnClosedChannel
         }
         loop.counters.add(.connectionsAccepted)
-        loop.counters.add(.connectionsOpen)
-        channel.closeFuture.whenComplete { [gate, counters = entry.counters] _ in
-            gate.leave()
-            counters.add(.connectionsOpen, -1)
-        }
+        channel.closeFuture.whenComplete { [gate] _ in gate.leave() }
         try options.transportSecurity?(channel)
         try loop.serve(channel, isEncrypted: options.transportSecurity != nil, application)
     }

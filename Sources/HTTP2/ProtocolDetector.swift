@@ -27,15 +27,17 @@ enum DetectedProtocol: Equatable {
 }
 
 /// Waits for the first bytes, puts the right handlers in its place and hands them what has arrived.
-final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
+final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler, ServedConnection {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     private let loop: ServerLoop
     private let connection: ConnectionInfo
     private let application: ServerApplication
+    var indexInLoop = 0
+    private var context: ChannelHandlerContext?
     private var received: ByteBuffer?
-    private var timer: Scheduled<Void>?
+    private var timer: DelayedCall?
     private var decided = false
 
     init(loop: ServerLoop, connection: ConnectionInfo, application: ServerApplication) {
@@ -45,18 +47,39 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(loop.configuration.prefaceTimeout)) {
-            [weak self] in
+        self.context = context
+        loop.add(self)
+        timer = DelayedCall(loop.eventLoop, loop.configuration.prefaceTimeout) { [weak self] in
             guard let self, !self.decided else { return }
-            self.decided = true
             self.loop.counters.add(.prefaceTimeouts)
-            context.close(promise: nil)
+            self.closeNow()
         }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
+    func handlerRemoved(context: ChannelHandlerContext) { ended() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        ended()
+        context.fireChannelInactive()
+    }
+
+    private func ended() {
+        guard context != nil else { return }
+        context = nil
+        decided = true
         timer?.cancel()
         timer = nil
+        loop.remove(self)
+    }
+
+    func flushOutput() {}
+
+    /// A connection that has not said anything has nothing to finish.
+    func drain() { closeNow() }
+
+    func closeNow() {
+        decided = true
+        context?.close(promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -113,6 +136,8 @@ final class ProtocolDetector: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func handOver(_ context: ChannelHandlerContext) {
+        // The new handler is counted in this one's place.
+        ended()
         if let received { context.fireChannelRead(wrapInboundOut(received)) }
         received = nil
         context.pipeline.syncOperations.removeHandler(self, promise: nil)

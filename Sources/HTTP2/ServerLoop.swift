@@ -19,6 +19,7 @@ public final class ServerLoop {
     private var connections: [any ServedConnection] = []
     private var dirty: [any ServedConnection] = []
     private var flushScheduled = false
+    private var isDraining = false
     private var whenDrained: EventLoopPromise<Void>?
     /// The buffer that output is gathered in before its size is known. Empty between flushes.
     private var scratch: ByteBuffer
@@ -92,17 +93,20 @@ public final class ServerLoop {
 
     /// Serves a channel of this loop: the first bytes that its pipeline passes on tell the protocol.
     public func serve(_ channel: any Channel, isEncrypted: Bool, _ application: ServerApplication) throws {
+        guard !isDraining else { throw ChannelError.ioOnClosedChannel }
         let connection = ConnectionInfo(eventLoop: eventLoop, address: channel.remoteAddress, isEncrypted: isEncrypted)
         try channel.pipeline.syncOperations.addHandler(
             ProtocolDetector(loop: self, connection: connection, application: application))
     }
 
     func add(_ connection: any ServedConnection) {
+        counters.add(.connectionsOpen)
         connection.indexInLoop = connections.count
         connections.append(connection)
     }
 
     func remove(_ connection: any ServedConnection) {
+        counters.add(.connectionsOpen, -1)
         let at = connection.indexInLoop
         precondition(connections[at] === connection, "a connection was removed that is not open")
         let last = connections.removeLast()
@@ -113,10 +117,11 @@ public final class ServerLoop {
         tellIfDrained()
     }
 
-    /// Drains every connection. The result comes when all are closed; those left at the deadline are closed then.
+    /// Drains every connection, and takes no new ones. The result comes when all are closed; those left at the deadline are closed then.
     public func drain(deadline: Duration) -> EventLoopFuture<Void> {
         let promise = whenDrained ?? eventLoop.makePromise(of: Void.self)
         whenDrained = promise
+        isDraining = true
         // Over a copy: draining an idle connection closes and removes it.
         for connection in Array(connections) { connection.drain() }
         tellIfDrained()

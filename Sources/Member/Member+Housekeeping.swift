@@ -197,7 +197,7 @@ extension Member {
     private func noteDefragmentation(_ round: PageCommit.Defragmentation) {
         switch round {
         case .none: return
-        case .again: idleDefragmentations = 0
+        case .shrank: idleDefragmentations = 0
         case .idle: idleDefragmentations += 1
         }
         guard idleDefragmentations >= 3 else { return }

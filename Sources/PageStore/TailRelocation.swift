@@ -119,5 +119,7 @@ extension WritableBucket {
             node = try writableChild(node, node.childIndex(key))
             depth += 1
         }
+        // Moving is an occasion to merge what deletions by others, or by an earlier release, left too small.
+        if node.isLeaf { node.isUnbalanced = true }
     }
 }

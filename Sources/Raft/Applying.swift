@@ -25,6 +25,8 @@ extension RaftNode {
         let room = configuration.maximumApplyBytes - applyingBytes
         guard installing == nil, applying < last, room > 0 else { return [] }
         let entries = log.slice(from: applying + 1, through: last, maximumBytes: room)
+        // An entry larger than the room left waits until nothing else is being applied.
+        if applyingBytes > 0, entries.count == 1, entries[0].size > room { return [] }
         applying += LogIndex(entries.count)
         applyingBytes += entries.reduce(0) { $0 + $1.size }
         return entries

@@ -27,7 +27,7 @@ extension StateMachine {
             return applied
         }
         guard let request = try decode(entry) else {
-            applied.effects = try applyBareV2(entry)
+            try applyBareV2(entry, &applied)
             advance(entry.index, entry.term)
             return applied
         }
@@ -66,12 +66,14 @@ extension StateMachine {
         }
     }
 
-    private func applyBareV2(_ entry: Entry) throws(ApplyFailure) -> [ApplyEffect] {
+    private func applyBareV2(_ entry: Entry, _ applied: inout Applied) throws(ApplyFailure) {
         do throws(UnappliableEntry) {
             guard let request = try? V2Request(decoding: entry.data) else {
                 throw UnappliableEntry(index: entry.index, reason: "neither a v3 request nor a v2 one")
             }
-            return try applyV2(request, index: entry.index)
+            applied.effects = try applyV2(request, index: entry.index)
+            applied.requestID = request.id
+            applied.reply = .response([])
         } catch {
             throw .entry(error)
         }

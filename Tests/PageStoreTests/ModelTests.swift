@@ -95,7 +95,9 @@ import Testing
                 var stands = try cursor.first()
                 while stands {
                     found.append(Array(cursor.key))
-                    if !cursor.value.elementsEqual(model.keys[found.last!] ?? [1, 2, 3]) { Issue.record("value of \(found.last!)") }
+                    if !cursor.value.elementsEqual(model.keys[found.last!] ?? [1, 2, 3]) {
+                        Issue.record("value of \(found.last!)")
+                    }
                     stands = try cursor.next()
                 }
                 #expect(found == model.names, "seed \(seed), round \(round)")

@@ -68,7 +68,7 @@ struct ConfigurationChangeTests {
             #expect(after.contradiction == nil)
             #expect(try ClusterConfiguration(after.confState) == after)
         }
-        #expect(joints > 300)
+        #expect(joints > 200)
     }
 
     @Test(arguments: [

@@ -57,13 +57,16 @@ struct MemoryLogTests {
 
     @Test func aBatchProvesOnlyWhatWasNotOverwrittenSince() {
         var writes = WriteQueue(lastIndex: 10, hardState: HardState(term: 1))
-        #expect(writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 1)))
+        let mustSync1 = writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 1))
+        #expect(mustSync1)
         writes.truncate(after: 10)
-        #expect(writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 2)))
+        let mustSync2 = writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 2))
+        #expect(mustSync2)
         writes.confirm(through: 1)
         #expect(writes.durableIndex == 10 && writes.durableTerm == 1, "11 and 12 of the first batch are void")
         writes.confirm(through: 2)
         #expect(writes.durableIndex == 12 && writes.durableTerm == 2 && writes.isIdle)
-        #expect(!writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 2, commit: 11)), "a commit index alone need not be synced")
+        let mustSync3 = writes.handOut(lastIndex: 12, hasSnapshot: false, HardState(term: 2, commit: 11))
+        #expect(!mustSync3, "a commit index alone need not be synced")
     }
 }

@@ -41,17 +41,21 @@ struct ProgressTests {
             progress.sentAppend(through: last, commit: 0)
         }
         #expect(progress.isPaused && progress.next == 14 && progress.match == 10)
-        #expect(progress.acknowledge(12))
+        let isNews1 = progress.acknowledge(12)
+        #expect(isNews1)
         #expect(!progress.isPaused && progress.window.count == 1)
-        #expect(!progress.acknowledge(12), "the same answer twice is old news")
+        let isNews2 = progress.acknowledge(12)
+        #expect(!isNews2, "the same answer twice is old news")
     }
 
     @Test func refusalTurnsReplicatingIntoProbingUnlessItIsOld() {
         var progress = replicating(match: 10)
         progress.sentAppend(through: 15, commit: 0)
-        #expect(!progress.reject(10, hint: 3))
+        let isNews3 = progress.reject(10, hint: 3)
+        #expect(!isNews3)
         #expect(progress.state == .replicate)
-        #expect(progress.reject(15, hint: 12))
+        let isNews4 = progress.reject(15, hint: 12)
+        #expect(isNews4)
         #expect(progress.state == .probe && progress.next == 11)
     }
 
@@ -59,22 +63,28 @@ struct ProgressTests {
         var progress = Progress(next: 100, windowLimit: 3)
         progress.sentAppend(through: 99, commit: 0)
         #expect(progress.isPaused)
-        #expect(!progress.reject(98, hint: 5), "answers another probe")
-        #expect(progress.reject(99, hint: 40))
+        let isNews5 = progress.reject(98, hint: 5)
+        #expect(!isNews5, "answers another probe")
+        let isNews6 = progress.reject(99, hint: 40)
+        #expect(isNews6)
         #expect(progress.next == 41 && !progress.isPaused)
-        #expect(progress.reject(40, hint: .max))
+        let isNews7 = progress.reject(40, hint: .max)
+        #expect(isNews7)
         #expect(progress.next == 40)
 
         var known = Progress(next: 51, windowLimit: 3)
-        #expect(known.acknowledge(50))
-        #expect(known.reject(50, hint: 7))
+        let isNews8 = known.acknowledge(50)
+        #expect(isNews8)
+        let isNews9 = known.reject(50, hint: 7)
+        #expect(isNews9)
         #expect(known.next == 51 && known.isPaused, "who refuses what it acknowledged is not asked in a loop")
     }
 
     @Test func snapshotEndsInProbing() {
         var progress = Progress(next: 5, windowLimit: 3)
         progress.becomeSnapshot(at: 20)
-        #expect(progress.isPaused && !progress.reject(20, hint: 3))
+        let isNews10 = progress.reject(20, hint: 3)
+        #expect(progress.isPaused && !isNews10)
         var failed = progress
         progress.endSnapshot(succeeded: true)
         #expect(progress.state == .probe && progress.next == 21 && progress.isPaused)

@@ -5,9 +5,10 @@ import Testing
 
 /// The checkers are worth something only if they find mistakes: each is made on purpose here.
 struct SeededBugTests {
-    @Test(arguments: SeededBug.allCases)
-    func isFound(bug: SeededBug) throws {
-        for seed in UInt64(1)...60 {
+    /// Starts near a seed that finds the bug, to be quick.
+    @Test(arguments: zip(SeededBug.allCases, [UInt64(1), 1, 1, 1]))
+    func isFound(bug: SeededBug, firstSeed: UInt64) throws {
+        for seed in firstSeed..<firstSeed + 60 {
             // Bugs may also run into the room's own defences, which throw a RaftError.
             var simulation = try ClusterSimulation(founders: 3, spares: 0, seed: seed, bug: bug)
             do {

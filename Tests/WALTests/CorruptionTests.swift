@@ -12,6 +12,8 @@ import Testing
     /// Segments that hold a bit of everything, the last one with space set aside behind its records.
     struct Sample {
         var segments: [(name: String, bytes: [UInt8])] = []
+        /// Where the last segment's records end.
+        var end = 0
         /// What the log holds after each of its records.
         var contents: [Content] = []
 
@@ -43,6 +45,7 @@ import Testing
             try append(HardState(term: 4, vote: 78, commit: 9), [])
             try log.close()
             segments = try disk.list(logPath).map { ($0, disk.contents("\(logPath)/\($0)")!) }
+            end = (segments[2].bytes.lastIndex { $0 != 0 }! + 8) / 8 * 8
             // Space that was never written reaches into the next sector.
             segments[2].bytes += [UInt8](repeating: 0, count: 600 - segments[2].bytes.count)
         }
@@ -90,8 +93,8 @@ import Testing
                 case .refused: refused += 1
                 case .shortened(let records):
                     shortened += 1
-                    // Only space that was never written, past the sector of the last record, may be damaged without notice.
-                    let isUnwritten = segment == 2 && bit / 8 >= SegmentReader.sectorSize
+                    // Only space that was never written may be damaged without notice.
+                    let isUnwritten = segment == 2 && bit / 8 >= sample.end
                     #expect(isUnwritten && records == sample.contents.count, "bit \(bit) of segment \(segment)")
                 }
             }

@@ -85,9 +85,9 @@ class Contents:
         assert self.revision in common
         different = sorted(revision for revision in common if self.ranges[revision] != other.ranges[revision])
         assert not different, f"keys differ at {len(different)} revisions, first {different[:5]}"
-        for one, two in zip(self.history, other.history):
-            assert one == two
         assert len(self.history) == len(other.history)
+        for one, two in zip(self.history, other.history, strict=True):
+            assert one == two
         assert self.hashes == other.hashes
         assert self.leases == other.leases
         assert self.members == other.members
@@ -100,7 +100,7 @@ def read_contents(client, every=25):
     first = max(1, compact_revision)
     retained = [*range(first, revision, every), revision]
     calls = (client.start("KV/Range", range_request(*ALL_KEYS, revision=each), 60) for each in retained)
-    ranges = {each: hashlib.sha1(without_header(reply)).digest() for each, reply in zip(retained, pipelined(calls))}
+    ranges = {each: hashlib.sha1(without_header(reply)).digest() for each, reply in zip(retained, pipelined(calls), strict=True)}
     sampled = [*range(first + 1, revision, max(1, (revision - first) // 12)), revision]
     leases = {}
     for id in client.leases():

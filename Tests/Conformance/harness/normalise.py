@@ -44,8 +44,8 @@ def normalise(text, names, scrub=()):
     """`names` maps literal texts of one side (ids, addresses, paths) to labels; `scrub` holds further (pattern, replacement)."""
     for literal in sorted(names, key=len, reverse=True):
         text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(literal)}(?![0-9A-Za-z])", names[literal], text)
-    # etcdctl pads this id, which may have a leading zero.
-    text = re.sub("cluster +<CLUSTER>", "cluster <CLUSTER>", text)
+    # etcdctl pads some ids, which may have a leading zero.
+    text = re.sub(r" +(<[A-Z]+>)", r" \1", text)
     lines = []
     for line in text.split("\n"):
         line = _line(line)

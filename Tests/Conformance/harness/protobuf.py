@@ -14,7 +14,7 @@ def varint(value):
 
 
 def message(*fields):
-    """Encodes (number, value) pairs: int and bool as varint, bytes and str with their length. None, 0, False, b"" are left out."""
+    """Encodes (number, value) pairs: int and bool as varint, bytes and str with their length. What is 0 or empty is left out."""
     out = bytearray()
     for number, value in fields:
         if not value:

@@ -155,7 +155,7 @@ class SideBySide:
         )
 
     def compare(self, what, results, scrub=(), unordered=False):
-        """`unordered` is for lists in the order of ids, which differ: then only the pieces between commas and spaces must agree."""
+        """`unordered` is for lists in the order of ids, which differ: then only the words must agree."""
         reference = self.show("reference", results.reference, scrub)
         ours = self.show("ours", results.ours, scrub)
         if unordered:

@@ -40,7 +40,7 @@ def request(port, path, method="GET", body=None, headers=None, timeout=15):
 
 
 def raw(port, data, timeout=5, half_close=True):
-    """Sends bytes, says that no more will follow unless told otherwise, and returns what comes back until the end or the timeout."""
+    """Sends bytes, says that no more will follow if so told, and returns what comes back until the end or the timeout."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         with contextlib.suppress(OSError):
