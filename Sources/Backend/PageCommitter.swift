@@ -35,12 +35,18 @@ public final class PageCommitter {
 
     public init(_ file: PageFile) { self.file = file }
 
-    /// Creates the buckets that every etcd member has.
+    /// Creates the buckets that every etcd member has, and authentication's first revision in them.
     public func createBuckets() throws(PageFileError) {
         let transaction = try file.beginWrite()
         for bucket in BucketName.allCases { _ = try transaction.createBucketIfMissing(bucket.name) }
+        let authentication = try transaction.createBucketIfMissing(BucketName.auth.name)
+        if try authentication.value(PageCommitter.authRevision) == nil {
+            try authentication.put(PageCommitter.authRevision, [0, 0, 0, 0, 0, 0, 0, 1])
+        }
         try transaction.commit()
     }
+
+    private static let authRevision = Array("authRevision".utf8)
 
     /// One page-file transaction for the whole group: two syncs.
     public func commit(_ group: CommitGroup) throws(PageFileError) -> PageCommit {

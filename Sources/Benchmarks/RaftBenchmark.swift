@@ -27,7 +27,9 @@ private func measure(_ name: String, voters: Int, batches: Int) {
         }
     }
     let entries = Double(batches * batchSize)
-    print("\(name): \(Int(nanoseconds(total) / entries)) ns per entry, of which proposing \(Int(nanoseconds(proposing) / entries)) ns")
+    print(
+        "\(name): \(Int(nanoseconds(total) / entries)) ns per entry, of which proposing \(Int(nanoseconds(proposing) / entries)) ns"
+    )
 }
 
 private func nanoseconds(_ duration: Duration) -> Double {
@@ -66,7 +68,9 @@ private struct BenchmarkCluster {
             network.removeAll(keepingCapacity: true)
             for message in messages {
                 let position = Int(message.to) - 1
-                guard (try? nodes[position].step(message, now: now)) != nil else { preconditionFailure("messages among equals are sound") }
+                guard (try? nodes[position].step(message, now: now)) != nil else {
+                    preconditionFailure("messages among equals are sound")
+                }
                 takeTurn(position)
             }
         }

@@ -187,6 +187,7 @@ extension AlarmMember {
             case .corrupt: "CORRUPT"
             default: "NONE"
             }
-        return "memberID:\(memberID) alarm:\(kind) "
+        // Go leaves zeroes out.
+        return (memberID == 0 ? "" : "memberID:\(memberID) ") + "alarm:\(kind) "
     }
 }

@@ -11,15 +11,22 @@ enum Support {
     static let discoveryDetail = SettingEffect.acceptedWithoutEffect("it only matters with a discovery service")
     /// Finding the other members through DNS SRV records.
     static let discoverySRV = SettingEffect.notSupportedYet("bootstrapping through DNS SRV records is not supported yet")
+    /// Sending traces of requests to a collector.
     static let tracing = SettingEffect.notSupportedYet("distributed tracing is not supported yet")
+    /// Settings that only matter with tracing.
     static let tracingDetail = SettingEffect.acceptedWithoutEffect("it only matters with distributed tracing")
+    /// `--auth-token=jwt,...`.
     static let jwt = SettingEffect.notSupportedYet("JWT tokens are not supported yet")
     /// Compressing rotated log files, and naming them by local time.
     static let logRotationDetail = SettingEffect.notSupportedYet("this way of log rotation is not supported yet")
+    /// `--memory-mlock`.
     static let memoryLock = SettingEffect.notSupportedYet("locking memory is not supported yet")
+    /// `--force-new-cluster`.
     static let forceNewCluster = SettingEffect.notSupportedYet("forcing a new cluster is not supported yet")
+    /// Feature gates InitialCorruptCheck and CompactHashCheck, and `--corrupt-check-time`.
     static let corruptionChecks = SettingEffect.notSupportedYet("this corruption check is not supported yet")
+    /// Feature gates LeaseCheckpoint and LeaseCheckpointPersist.
     static let leaseCheckpoints = SettingEffect.notSupportedYet("lease checkpoints are not supported yet")
-    static let memberLocalAddress = SettingEffect.notSupportedYet(
-        "choosing the local address of peer connections is not supported yet")
+    /// Feature gate SetMemberLocalAddr.
+    static let memberLocalAddress = SettingEffect.notSupportedYet("a local address for peer connections is not supported yet")
 }

@@ -26,7 +26,7 @@ public enum AlarmType: OpenEnum {
     }
 }
 
-/// `etcdserverpb.AlarmRequest`.
+/// `etcdserverpb.AlarmRequest`: asks for alarms, raises or lifts one.
 public struct AlarmRequest: Message {
     /// Names and numbers of the protocol.
     public enum AlarmAction: OpenEnum {
@@ -55,7 +55,9 @@ public struct AlarmRequest: Message {
     }
 
     public var action: AlarmAction
+    /// The member it is about; 0 in questions, for all.
     public var memberID: UInt64
+    /// None in questions, for all kinds.
     public var alarm: AlarmType
 
     public init(action: AlarmAction = .get, memberID: UInt64 = 0, alarm: AlarmType = .none) {

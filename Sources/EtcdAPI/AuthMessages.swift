@@ -115,10 +115,11 @@ public struct AuthDisableResponse: Message {
     }
 }
 
-/// `etcdserverpb.AuthStatusResponse`.
+/// `etcdserverpb.AuthStatusResponse`: whether authentication is on.
 public struct AuthStatusResponse: Message {
     public var header: ResponseHeader?
     public var enabled: Bool
+    /// Counts changes of users and roles.
     public var authRevision: UInt64
 
     public init(header: ResponseHeader? = nil, enabled: Bool = false, authRevision: UInt64 = 0) {
@@ -146,7 +147,7 @@ public struct AuthStatusResponse: Message {
     }
 }
 
-/// `etcdserverpb.AuthenticateResponse`.
+/// `etcdserverpb.AuthenticateResponse`: a token to send with later requests.
 public struct AuthenticateResponse: Message {
     public var header: ResponseHeader?
     public var token: String

@@ -1,7 +1,8 @@
 import Bytes
 
-/// `authpb.UserAddOptions`.
+/// `authpb.UserAddOptions`: how a user may authenticate.
 public struct UserAddOptions: Message {
+    /// Only by the name in its certificate.
     public var noPassword: Bool
 
     public init(noPassword: Bool = false) {
@@ -23,10 +24,12 @@ public struct UserAddOptions: Message {
     }
 }
 
-/// `authpb.User`.
+/// `authpb.User`: a user as the `authUsers` bucket holds it.
 public struct UserRecord: Message {
     public var name: [UInt8]
+    /// bcrypt hash; empty for a user that may not authenticate by password.
     public var password: [UInt8]
+    /// Ascending.
     public var roles: [String]
     public var options: UserAddOptions?
 
@@ -58,7 +61,7 @@ public struct UserRecord: Message {
     }
 }
 
-/// `authpb.Permission`.
+/// `authpb.Permission`: what may be done with a range of keys.
 public struct Permission: Message {
     /// Names and numbers of the protocol.
     public enum Kind: OpenEnum {
@@ -88,6 +91,7 @@ public struct Permission: Message {
 
     public var permType: Kind
     public var key: [UInt8]
+    /// As in ``RangeRequest``.
     public var rangeEnd: [UInt8]
 
     public init(permType: Kind = .read, key: [UInt8] = [], rangeEnd: [UInt8] = []) {
@@ -115,9 +119,10 @@ public struct Permission: Message {
     }
 }
 
-/// `authpb.Role`.
+/// `authpb.Role`: a role as the `authRoles` bucket holds it.
 public struct RoleRecord: Message {
     public var name: [UInt8]
+    /// In ascending order of keys.
     public var keyPermission: [Permission]
 
     public init(name: [UInt8] = [], keyPermission: [Permission] = []) {

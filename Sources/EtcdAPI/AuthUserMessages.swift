@@ -1,10 +1,11 @@
 import Bytes
 
-/// `etcdserverpb.AuthUserAddRequest`.
+/// `etcdserverpb.AuthUserAddRequest`: adds a user.
 public struct AuthUserAddRequest: Message {
     public var name: String
     public var password: String
     public var options: UserAddOptions?
+    /// bcrypt, in place of the password; filled in before the request is proposed.
     public var hashedPassword: String
 
     public init(
@@ -83,10 +84,11 @@ public struct AuthUserDeleteRequest: Message {
     }
 }
 
-/// `etcdserverpb.AuthUserChangePasswordRequest`.
+/// `etcdserverpb.AuthUserChangePasswordRequest`: changes a password.
 public struct AuthUserChangePasswordRequest: Message {
     public var name: String
     public var password: String
+    /// bcrypt, in place of the password; filled in before the request is proposed.
     public var hashedPassword: String
 
     public init(name: String = "", password: String = "", hashedPassword: String = "") {

@@ -1,11 +1,13 @@
 import Bytes
 
-/// `etcdserverpb.Member`.
+/// `etcdserverpb.Member`: a member as clients see it.
 public struct ClusterMember: Message {
     public var id: UInt64
+    /// Empty until it has started for the first time.
     public var name: String
     public var peerURLs: [String]
     public var clientURLs: [String]
+    /// It has no vote.
     public var isLearner: Bool
 
     public init(
@@ -41,7 +43,7 @@ public struct ClusterMember: Message {
     }
 }
 
-/// `etcdserverpb.MemberAddRequest`.
+/// `etcdserverpb.MemberAddRequest`: adds a member.
 public struct MemberAddRequest: Message {
     public var peerURLs: [String]
     public var isLearner: Bool
@@ -203,8 +205,9 @@ public struct MemberUpdateResponse: Message {
     }
 }
 
-/// `etcdserverpb.MemberListRequest`.
+/// `etcdserverpb.MemberListRequest`: asks who the members are.
 public struct MemberListRequest: Message {
+    /// The newest there is, not only what the answering member knows.
     public var linearizable: Bool
 
     public init(linearizable: Bool = false) {
@@ -253,7 +256,7 @@ public struct MemberListResponse: Message {
     }
 }
 
-/// `etcdserverpb.MemberPromoteRequest`.
+/// `etcdserverpb.MemberPromoteRequest`: gives a learner its vote.
 public struct MemberPromoteRequest: Message {
     public var id: UInt64
 

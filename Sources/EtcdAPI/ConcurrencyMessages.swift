@@ -1,9 +1,10 @@
 import Bytes
 
-/// `v3electionpb.CampaignRequest`.
+/// `v3electionpb.CampaignRequest`: waits to become leader of an election.
 public struct CampaignRequest: Message {
     public var name: [UInt8]
     public var lease: Int64
+    /// What the leader proclaims.
     public var value: [UInt8]
 
     public init(name: [UInt8] = [], lease: Int64 = 0, value: [UInt8] = []) {
@@ -58,11 +59,15 @@ public struct CampaignResponse: Message {
     }
 }
 
-/// `v3electionpb.LeaderKey`.
+/// `v3electionpb.LeaderKey`: proof of leadership in an election.
 public struct LeaderKey: Message {
+    /// Of the election.
     public var name: [UInt8]
+    /// What the leader holds; it leads as long as the key exists.
     public var key: [UInt8]
+    /// The key's creation revision.
     public var rev: Int64
+    /// The lease the key is attached to.
     public var lease: Int64
 
     public init(name: [UInt8] = [], key: [UInt8] = [], rev: Int64 = 0, lease: Int64 = 0) {
@@ -239,9 +244,10 @@ public struct ProclaimResponse: Message {
     }
 }
 
-/// `v3lockpb.LockRequest`.
+/// `v3lockpb.LockRequest`: waits for a lock.
 public struct LockRequest: Message {
     public var name: [UInt8]
+    /// Whose end frees the lock.
     public var lease: Int64
 
     public init(name: [UInt8] = [], lease: Int64 = 0) {
@@ -266,9 +272,10 @@ public struct LockRequest: Message {
     }
 }
 
-/// `v3lockpb.LockResponse`.
+/// `v3lockpb.LockResponse`: a lock held.
 public struct LockResponse: Message {
     public var header: ResponseHeader?
+    /// It is held as long as this key exists.
     public var key: [UInt8]
 
     public init(header: ResponseHeader? = nil, key: [UInt8] = []) {
@@ -293,8 +300,9 @@ public struct LockResponse: Message {
     }
 }
 
-/// `v3lockpb.UnlockRequest`.
+/// `v3lockpb.UnlockRequest`: frees a lock.
 public struct UnlockRequest: Message {
+    /// As the lock's answer gave it.
     public var key: [UInt8]
 
     public init(key: [UInt8] = []) {

@@ -71,8 +71,9 @@ public enum EtcdError: Error, Hashable, CaseIterable, Sendable {
 extension EtcdError {
     /// The status code of releases from 3.6 on, as it goes over the wire.
     ///
-    /// etcd means failed precondition and resource exhausted for ``memberNotEnoughStarted`` and ``tooManyRequests``, but hands gRPC
-    /// a value that is no status (api/v3rpc/util.go), so clients have always received them as unknown. Its own client goes by text.
+    /// etcd means failed precondition and resource exhausted for ``memberNotEnoughStarted`` and ``tooManyRequests``, but hands
+    /// gRPC a value that is no status (api/v3rpc/util.go), so clients have always received them as unknown. Its own client goes
+    /// by the text.
     public var code: StatusCode {
         switch self {
         case .emptyKey, .keyNotFound, .valueProvided, .leaseProvided, .tooManyOps, .duplicateKey, .invalidClientAPIVersion,

@@ -1,9 +1,12 @@
 import Bytes
 
-/// `etcdserverpb.RequestHeader`.
+/// `etcdserverpb.RequestHeader`: who proposed an entry.
 public struct RequestHeader: Message {
+    /// The proposer waits for the entry with this id.
     public var id: UInt64
+    /// Who asked, where authentication is on.
     public var username: String
+    /// What the user's rights were checked against.
     public var authRevision: UInt64
 
     public init(id: UInt64 = 0, username: String = "", authRevision: UInt64 = 0) {
@@ -45,10 +48,11 @@ public struct EmptyResponse: Message {
     }
 }
 
-/// `etcdserverpb.InternalAuthenticateRequest`.
+/// `etcdserverpb.InternalAuthenticateRequest`: an authentication on its way through the log.
 public struct InternalAuthenticateRequest: Message {
     public var name: String
     public var password: String
+    /// The token to be handed out, made up by the proposer.
     public var simpleToken: String
 
     public init(name: String = "", password: String = "", simpleToken: String = "") {
@@ -76,7 +80,7 @@ public struct InternalAuthenticateRequest: Message {
     }
 }
 
-/// `membershippb.Attributes`.
+/// `membershippb.Attributes`: what a member tells of itself.
 public struct MemberAttributes: Message {
     public var name: String
     public var clientUrls: [String]
@@ -103,8 +107,9 @@ public struct MemberAttributes: Message {
     }
 }
 
-/// `membershippb.ClusterVersionSetRequest`.
+/// `membershippb.ClusterVersionSetRequest`: agrees on the version all members understand.
 public struct ClusterVersionSetRequest: Message {
+    /// Such as 3.6.0.
     public var ver: String
 
     public init(ver: String = "") {
@@ -126,7 +131,7 @@ public struct ClusterVersionSetRequest: Message {
     }
 }
 
-/// `membershippb.ClusterMemberAttrSetRequest`.
+/// `membershippb.ClusterMemberAttrSetRequest`: publishes a member's name and client URLs.
 public struct ClusterMemberAttrSetRequest: Message {
     public var memberID: UInt64
     public var memberAttributes: MemberAttributes?
@@ -153,9 +158,10 @@ public struct ClusterMemberAttrSetRequest: Message {
     }
 }
 
-/// `membershippb.DowngradeInfoSetRequest`.
+/// `membershippb.DowngradeInfoSetRequest`: begins or ends a downgrade.
 public struct DowngradeInfoSetRequest: Message {
     public var enabled: Bool
+    /// The target; empty where it ends.
     public var ver: String
 
     public init(enabled: Bool = false, ver: String = "") {

@@ -1,12 +1,16 @@
 import Bytes
 
-/// `mvccpb.KeyValue`.
+/// `mvccpb.KeyValue`: a key as it is stored and answered.
 public struct KeyValue: Message {
     public var key: [UInt8]
+    /// Of the last creation.
     public var createRevision: Int64
+    /// Of the last change.
     public var modRevision: Int64
+    /// Changes since the creation; 1 for a key just created, 0 for a deleted one.
     public var version: Int64
     public var value: [UInt8]
+    /// 0 for none.
     public var lease: Int64
 
     public init(
@@ -46,7 +50,7 @@ public struct KeyValue: Message {
     }
 }
 
-/// `mvccpb.Event`.
+/// `mvccpb.Event`: a change of a key.
 public struct Event: Message {
     /// Names and numbers of the protocol.
     public enum EventType: OpenEnum {
@@ -72,7 +76,9 @@ public struct Event: Message {
     }
 
     public var type: EventType
+    /// What the key holds now; of a deleted one only key and revision.
     public var kv: KeyValue?
+    /// What it held before, where that was asked for and is not compacted.
     public var prevKv: KeyValue?
 
     public init(type: EventType = .put, kv: KeyValue? = nil, prevKv: KeyValue? = nil) {

@@ -1,10 +1,12 @@
 import Bytes
 
-/// `etcdserverpb.ResponseHeader`.
+/// `etcdserverpb.ResponseHeader`: who answered, and the newest revision when it did.
 public struct ResponseHeader: Message {
     public var clusterId: UInt64
     public var memberId: UInt64
+    /// Of the key-value store; 0 in answers that do not come from it.
     public var revision: Int64
+    /// The term the answering member was in.
     public var raftTerm: UInt64
 
     public init(clusterId: UInt64 = 0, memberId: UInt64 = 0, revision: Int64 = 0, raftTerm: UInt64 = 0) {
@@ -35,7 +37,7 @@ public struct ResponseHeader: Message {
     }
 }
 
-/// `etcdserverpb.RangeRequest`.
+/// `etcdserverpb.RangeRequest`: reads keys.
 public struct RangeRequest: Message {
     /// Names and numbers of the protocol.
     public enum SortOrder: OpenEnum {
@@ -96,14 +98,20 @@ public struct RangeRequest: Message {
     }
 
     public var key: [UInt8]
+    /// Empty for the one key, a single zero byte for all keys from it on, else the first key past the range.
     public var rangeEnd: [UInt8]
+    /// Keys at most; 0 for all.
     public var limit: Int64
+    /// The moment to read at; 0 or less for the newest.
     public var revision: Int64
+    /// None means ascending where the target is not the key.
     public var sortOrder: SortOrder
     public var sortTarget: SortTarget
+    /// The answering member's own state will do, however old.
     public var serializable: Bool
     public var keysOnly: Bool
     public var countOnly: Bool
+    /// Bounds on revisions are inclusive; 0 for none.
     public var minModRevision: Int64
     public var maxModRevision: Int64
     public var minCreateRevision: Int64
@@ -168,11 +176,13 @@ public struct RangeRequest: Message {
     }
 }
 
-/// `etcdserverpb.RangeResponse`.
+/// `etcdserverpb.RangeResponse`: the keys found.
 public struct RangeResponse: Message {
     public var header: ResponseHeader?
     public var kvs: [KeyValue]
+    /// There are more keys than the limit let through.
     public var more: Bool
+    /// Keys in the range whatever the limit.
     public var count: Int64
 
     public init(header: ResponseHeader? = nil, kvs: [KeyValue] = [], more: Bool = false, count: Int64 = 0) {
@@ -203,13 +213,17 @@ public struct RangeResponse: Message {
     }
 }
 
-/// `etcdserverpb.PutRequest`.
+/// `etcdserverpb.PutRequest`: stores one key.
 public struct PutRequest: Message {
     public var key: [UInt8]
     public var value: [UInt8]
+    /// Id of the lease the key is attached to; 0 for none.
     public var lease: Int64
+    /// Answer with what the key held before.
     public var prevKv: Bool
+    /// Keep the key's value; it must exist, and none may be given.
     public var ignoreValue: Bool
+    /// Keep the key's lease; it must exist, and none may be given.
     public var ignoreLease: Bool
 
     public init(
@@ -276,10 +290,12 @@ public struct PutResponse: Message {
     }
 }
 
-/// `etcdserverpb.DeleteRangeRequest`.
+/// `etcdserverpb.DeleteRangeRequest`: deletes keys.
 public struct DeleteRangeRequest: Message {
     public var key: [UInt8]
+    /// As in ``RangeRequest``.
     public var rangeEnd: [UInt8]
+    /// Answer with what the keys held before.
     public var prevKv: Bool
 
     public init(key: [UInt8] = [], rangeEnd: [UInt8] = [], prevKv: Bool = false) {
@@ -338,9 +354,10 @@ public struct DeleteRangeResponse: Message {
     }
 }
 
-/// `etcdserverpb.CompactionRequest`.
+/// `etcdserverpb.CompactionRequest`: forgets history before a revision.
 public struct CompactionRequest: Message {
     public var revision: Int64
+    /// Answer only when it is gone from the page file.
     public var physical: Bool
 
     public init(revision: Int64 = 0, physical: Bool = false) {
@@ -388,8 +405,9 @@ public struct CompactionResponse: Message {
     }
 }
 
-/// `etcdserverpb.RangeStreamResponse`.
+/// `etcdserverpb.RangeStreamResponse`: a part of a range that is answered in parts (from 3.7 on).
 public struct RangeStreamResponse: Message {
+    /// Header, count and `more` come with the last part.
     public var rangeResponse: RangeResponse?
 
     public init(rangeResponse: RangeResponse? = nil) {

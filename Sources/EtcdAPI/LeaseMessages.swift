@@ -1,8 +1,10 @@
 import Bytes
 
-/// `etcdserverpb.LeaseGrantRequest`.
+/// `etcdserverpb.LeaseGrantRequest`: asks for a lease.
 public struct LeaseGrantRequest: Message {
+    /// Seconds; the shortest there is where less is asked for.
     public var ttl: Int64
+    /// 0 to be given one.
     public var id: Int64
 
     public init(ttl: Int64 = 0, id: Int64 = 0) {
@@ -27,10 +29,11 @@ public struct LeaseGrantRequest: Message {
     }
 }
 
-/// `etcdserverpb.LeaseGrantResponse`.
+/// `etcdserverpb.LeaseGrantResponse`: a granted lease.
 public struct LeaseGrantResponse: Message {
     public var header: ResponseHeader?
     public var id: Int64
+    /// Seconds really granted.
     public var ttl: Int64
     public var error: String
 
@@ -62,7 +65,7 @@ public struct LeaseGrantResponse: Message {
     }
 }
 
-/// `etcdserverpb.LeaseRevokeRequest`.
+/// `etcdserverpb.LeaseRevokeRequest`: ends a lease and deletes its keys.
 public struct LeaseRevokeRequest: Message {
     public var id: Int64
 
@@ -108,9 +111,10 @@ public struct LeaseRevokeResponse: Message {
     }
 }
 
-/// `etcdserverpb.LeaseCheckpoint`.
+/// `etcdserverpb.LeaseCheckpoint`: what is left of a lease.
 public struct LeaseCheckpoint: Message {
     public var id: Int64
+    /// Seconds; 0 for its whole time.
     public var remainingTTL: Int64
 
     public init(id: Int64 = 0, remainingTTL: Int64 = 0) {
@@ -135,7 +139,7 @@ public struct LeaseCheckpoint: Message {
     }
 }
 
-/// `etcdserverpb.LeaseCheckpointRequest`.
+/// `etcdserverpb.LeaseCheckpointRequest`: writes down what is left of leases; within the log only.
 public struct LeaseCheckpointRequest: Message {
     public var checkpoints: [LeaseCheckpoint]
 
@@ -181,7 +185,7 @@ public struct LeaseCheckpointResponse: Message {
     }
 }
 
-/// `etcdserverpb.LeaseKeepAliveRequest`.
+/// `etcdserverpb.LeaseKeepAliveRequest`: starts a lease's time anew.
 public struct LeaseKeepAliveRequest: Message {
     public var id: Int64
 
@@ -204,10 +208,11 @@ public struct LeaseKeepAliveRequest: Message {
     }
 }
 
-/// `etcdserverpb.LeaseKeepAliveResponse`.
+/// `etcdserverpb.LeaseKeepAliveResponse`: a renewed lease.
 public struct LeaseKeepAliveResponse: Message {
     public var header: ResponseHeader?
     public var id: Int64
+    /// Seconds from now; 0 where the lease does not exist.
     public var ttl: Int64
 
     public init(header: ResponseHeader? = nil, id: Int64 = 0, ttl: Int64 = 0) {
@@ -235,9 +240,10 @@ public struct LeaseKeepAliveResponse: Message {
     }
 }
 
-/// `etcdserverpb.LeaseTimeToLiveRequest`.
+/// `etcdserverpb.LeaseTimeToLiveRequest`: asks what is left of a lease.
 public struct LeaseTimeToLiveRequest: Message {
     public var id: Int64
+    /// List its keys.
     public var keys: Bool
 
     public init(id: Int64 = 0, keys: Bool = false) {
@@ -262,11 +268,13 @@ public struct LeaseTimeToLiveRequest: Message {
     }
 }
 
-/// `etcdserverpb.LeaseTimeToLiveResponse`.
+/// `etcdserverpb.LeaseTimeToLiveResponse`: what is left of a lease.
 public struct LeaseTimeToLiveResponse: Message {
     public var header: ResponseHeader?
     public var id: Int64
+    /// Seconds left; -1 where the lease does not exist.
     public var ttl: Int64
+    /// Seconds it was granted for.
     public var grantedTTL: Int64
     public var keys: [[UInt8]]
 
@@ -367,10 +375,12 @@ public struct LeaseLeasesResponse: Message {
     }
 }
 
-/// `leasepb.Lease`.
+/// `leasepb.Lease`: a lease as the `lease` bucket holds it.
 public struct LeaseRecord: Message {
     public var id: Int64
+    /// Seconds it was granted for.
     public var ttl: Int64
+    /// Seconds left as of the last checkpoint; 0 where there is none.
     public var remainingTTL: Int64
 
     public init(id: Int64 = 0, ttl: Int64 = 0, remainingTTL: Int64 = 0) {
@@ -398,7 +408,7 @@ public struct LeaseRecord: Message {
     }
 }
 
-/// `leasepb.LeaseInternalRequest`.
+/// `leasepb.LeaseInternalRequest`: what a follower asks the leader about a lease.
 public struct LeaseInternalRequest: Message {
     public var leaseTimeToLiveRequest: LeaseTimeToLiveRequest?
 
@@ -421,7 +431,7 @@ public struct LeaseInternalRequest: Message {
     }
 }
 
-/// `leasepb.LeaseInternalResponse`.
+/// `leasepb.LeaseInternalResponse`: the leader's answer.
 public struct LeaseInternalResponse: Message {
     public var leaseTimeToLiveResponse: LeaseTimeToLiveResponse?
 

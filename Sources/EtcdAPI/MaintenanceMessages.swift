@@ -14,8 +14,9 @@ public struct HashRequest: Message {
     }
 }
 
-/// `etcdserverpb.HashKVRequest`.
+/// `etcdserverpb.HashKVRequest`: asks for a hash of all keys.
 public struct HashKVRequest: Message {
+    /// Up to this; 0 for the newest.
     public var revision: Int64
 
     public init(revision: Int64 = 0) {
@@ -37,11 +38,13 @@ public struct HashKVRequest: Message {
     }
 }
 
-/// `etcdserverpb.HashKVResponse`.
+/// `etcdserverpb.HashKVResponse`: a hash of all keys, equal on all members at the same revisions.
 public struct HashKVResponse: Message {
     public var header: ResponseHeader?
     public var hash: UInt32
+    /// From here on.
     public var compactRevision: Int64
+    /// Up to here (from 3.6 on).
     public var hashRevision: Int64
 
     public init(
@@ -115,11 +118,13 @@ public struct SnapshotRequest: Message {
     }
 }
 
-/// `etcdserverpb.SnapshotResponse`.
+/// `etcdserverpb.SnapshotResponse`: a piece of the page file; the last one holds the SHA-256 of all before.
 public struct SnapshotResponse: Message {
     public var header: ResponseHeader?
+    /// To come after this piece.
     public var remainingBytes: UInt64
     public var blob: [UInt8]
+    /// Of the storage (from 3.6 on).
     public var version: String
 
     public init(header: ResponseHeader? = nil, remainingBytes: UInt64 = 0, blob: [UInt8] = [], version: String = "") {
@@ -187,7 +192,7 @@ public struct DefragmentResponse: Message {
     }
 }
 
-/// `etcdserverpb.MoveLeaderRequest`.
+/// `etcdserverpb.MoveLeaderRequest`: hands leadership to another member.
 public struct MoveLeaderRequest: Message {
     public var targetID: UInt64
 

@@ -14,19 +14,28 @@ public struct StatusRequest: Message {
     }
 }
 
-/// `etcdserverpb.StatusResponse`.
+/// `etcdserverpb.StatusResponse`: how a member is.
 public struct StatusResponse: Message {
     public var header: ResponseHeader?
+    /// The release it behaves as.
     public var version: String
+    /// Bytes of the page file.
     public var dbSize: Int64
+    /// 0 when it knows none.
     public var leader: UInt64
+    /// The newest committed entry it knows.
     public var raftIndex: UInt64
     public var raftTerm: UInt64
+    /// The newest entry it has applied.
     public var raftAppliedIndex: UInt64
+    /// What is wrong, in words: no leader, alarms.
     public var errors: [String]
+    /// Bytes of the page file that are not free.
     public var dbSizeInUse: Int64
     public var isLearner: Bool
+    /// Of the data directory (from 3.6 on).
     public var storageVersion: String
+    /// Bytes the page file may grow to (from 3.6 on).
     public var dbSizeQuota: Int64
     public var downgradeInfo: DowngradeInfo?
 
@@ -89,7 +98,7 @@ public struct StatusResponse: Message {
     }
 }
 
-/// `etcdserverpb.DowngradeInfo`.
+/// `etcdserverpb.DowngradeInfo`: a downgrade under way.
 public struct DowngradeInfo: Message {
     public var enabled: Bool
     public var targetVersion: String
@@ -116,7 +125,7 @@ public struct DowngradeInfo: Message {
     }
 }
 
-/// `etcdserverpb.DowngradeRequest`.
+/// `etcdserverpb.DowngradeRequest`: prepares the cluster for an earlier release, or stops that.
 public struct DowngradeRequest: Message {
     /// Names and numbers of the protocol.
     public enum DowngradeAction: OpenEnum {
@@ -145,6 +154,7 @@ public struct DowngradeRequest: Message {
     }
 
     public var action: DowngradeAction
+    /// The release to go back to, such as 3.5.
     public var version: String
 
     public init(action: DowngradeAction = .validate, version: String = "") {

@@ -1,6 +1,6 @@
 import Bytes
 
-/// `etcdserverpb.RequestOp`.
+/// `etcdserverpb.RequestOp`: one operation of a transaction.
 public struct RequestOp: NestedMessage {
     public enum Request: Equatable, Sendable {
         case requestRange(RangeRequest)
@@ -39,7 +39,7 @@ public struct RequestOp: NestedMessage {
     }
 }
 
-/// `etcdserverpb.ResponseOp`.
+/// `etcdserverpb.ResponseOp`: the answer to one operation of a transaction.
 public struct ResponseOp: NestedMessage {
     public enum Response: Equatable, Sendable {
         case responseRange(RangeResponse)
@@ -78,7 +78,7 @@ public struct ResponseOp: NestedMessage {
     }
 }
 
-/// `etcdserverpb.Compare`.
+/// `etcdserverpb.Compare`: a condition of a transaction.
 public struct Compare: Message {
     /// Names and numbers of the protocol.
     public enum CompareResult: OpenEnum {
@@ -149,10 +149,14 @@ public struct Compare: Message {
         case lease(Int64)
     }
 
+    /// How what is stored has to compare with what is given here.
     public var result: CompareResult
+    /// What of the key is compared.
     public var target: CompareTarget
     public var key: [UInt8]
+    /// What it is compared with; where it does not fit the target, that is zero or empty.
     public var targetUnion: TargetUnion?
+    /// Of a range of keys that all have to satisfy it, as in ``RangeRequest``.
     public var rangeEnd: [UInt8]
 
     public init(
@@ -200,8 +204,9 @@ public struct Compare: Message {
     }
 }
 
-/// `etcdserverpb.TxnRequest`.
+/// `etcdserverpb.TxnRequest`: operations that happen at one revision.
 public struct TxnRequest: NestedMessage {
+    /// All have to hold for `success` to be carried out; else `failure` is.
     public var compare: [Compare]
     public var success: [RequestOp]
     public var failure: [RequestOp]
@@ -231,10 +236,12 @@ public struct TxnRequest: NestedMessage {
     }
 }
 
-/// `etcdserverpb.TxnResponse`.
+/// `etcdserverpb.TxnResponse`: the answers of the branch that was taken.
 public struct TxnResponse: NestedMessage {
     public var header: ResponseHeader?
+    /// All compares held.
     public var succeeded: Bool
+    /// One for each operation, in order.
     public var responses: [ResponseOp]
 
     public init(header: ResponseHeader? = nil, succeeded: Bool = false, responses: [ResponseOp] = []) {

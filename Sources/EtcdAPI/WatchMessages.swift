@@ -1,6 +1,6 @@
 import Bytes
 
-/// `etcdserverpb.WatchRequest`.
+/// `etcdserverpb.WatchRequest`: what a client sends on a watch stream.
 public struct WatchRequest: Message {
     public enum RequestUnion: Equatable, Sendable {
         case createRequest(WatchCreateRequest)
@@ -36,7 +36,7 @@ public struct WatchRequest: Message {
     }
 }
 
-/// `etcdserverpb.WatchCreateRequest`.
+/// `etcdserverpb.WatchCreateRequest`: begins to watch keys.
 public struct WatchCreateRequest: Message {
     /// Names and numbers of the protocol.
     public enum FilterType: OpenEnum {
@@ -61,13 +61,21 @@ public struct WatchCreateRequest: Message {
         }
     }
 
+    /// Empty for the smallest key there can be.
     public var key: [UInt8]
+    /// As in ``RangeRequest``.
     public var rangeEnd: [UInt8]
+    /// The first revision to hear of; 0 for what comes from now on.
     public var startRevision: Int64
+    /// Tell now and then how far the watch is even if nothing happens.
     public var progressNotify: Bool
+    /// Kinds of events to leave out.
     public var filters: [FilterType]
+    /// Send what the keys held before.
     public var prevKv: Bool
+    /// An id of the client's own; 0 to be given one.
     public var watchId: Int64
+    /// Large responses may be sent in pieces.
     public var fragment: Bool
 
     public init(
@@ -113,7 +121,7 @@ public struct WatchCreateRequest: Message {
     }
 }
 
-/// `etcdserverpb.WatchCancelRequest`.
+/// `etcdserverpb.WatchCancelRequest`: ends a watch.
 public struct WatchCancelRequest: Message {
     public var watchId: Int64
 
@@ -136,7 +144,7 @@ public struct WatchCancelRequest: Message {
     }
 }
 
-/// `etcdserverpb.WatchProgressRequest`.
+/// `etcdserverpb.WatchProgressRequest`: asks how far all watches of the stream are.
 public struct WatchProgressRequest: Message {
     public init() {
     }
@@ -150,15 +158,22 @@ public struct WatchProgressRequest: Message {
     }
 }
 
-/// `etcdserverpb.WatchResponse`.
+/// `etcdserverpb.WatchResponse`: events of one watch, or news of the watch itself.
 public struct WatchResponse: Message {
     public var header: ResponseHeader?
+    /// -1 where it is about no single watch.
     public var watchId: Int64
+    /// The watch has begun; no events come before this.
     public var created: Bool
+    /// The watch has ended.
     public var canceled: Bool
+    /// Where it ended because history is gone: the first revision that can be watched from.
     public var compactRevision: Int64
+    /// Why it ended.
     public var cancelReason: String
+    /// More of the same events follow.
     public var fragment: Bool
+    /// In order of their revisions.
     public var events: [Event]
 
     public init(

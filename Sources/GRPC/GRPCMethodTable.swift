@@ -53,7 +53,9 @@ public struct GRPCMethodTable: Sendable {
 
     /// Service and method of a path, taken apart at the last slash as grpc-go does; nil if it has no two slashes or does not begin
     /// with one.
-    static func split(_ path: UnsafeRawBufferPointer) -> (service: Slice<UnsafeRawBufferPointer>, method: Slice<UnsafeRawBufferPointer>)? {
+    static func split(_ path: UnsafeRawBufferPointer) -> (
+        service: Slice<UnsafeRawBufferPointer>, method: Slice<UnsafeRawBufferPointer>
+    )? {
         let slash = UInt8(ascii: "/")
         guard path.first == slash, let last = path.lastIndex(of: slash), last > 0 else { return nil }
         return (path[1..<last], path[(last + 1)...])

@@ -33,14 +33,16 @@ public struct GRPCStatus: Error, Equatable, Sendable {
 
 extension GRPCStatus {
     /// The message as the `grpc-message` field carries it: everything but printable ASCII, and "%" itself, percent-encoded
-    /// (gRPC over HTTP/2, "Percent-Encoded").
+    /// (gRPC over HTTP/2, "Percent-Encoded"). So is a space at either end, which no field value may have (RFC 9113, section 8.2.1).
     var encodedMessage: String {
         func isPlain(_ byte: UInt8) -> Bool { (0x20...0x7e).contains(byte) && byte != UInt8(ascii: "%") }
-        if message.utf8.allSatisfy(isPlain) { return message }
+        let space = UInt8(ascii: " ")
+        if message.utf8.allSatisfy(isPlain), message.utf8.first != space, message.utf8.last != space { return message }
         let digits = Array("0123456789ABCDEF".utf8)
+        let bytes = Array(message.utf8)
         var encoded: [UInt8] = []
-        for byte in message.utf8 {
-            if isPlain(byte) {
+        for (index, byte) in bytes.enumerated() {
+            if isPlain(byte), byte != space || (index > 0 && index < bytes.count - 1) {
                 encoded.append(byte)
             } else {
                 encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]

@@ -183,7 +183,8 @@ private struct LibraryCallbacks: @unchecked Sendable {
         nghttp2_session_callbacks_set_on_header_callback(table) { _, _, name, nameCount, value, valueCount, _, session in
             withSession(session) {
                 $0.headerReceived(
-                    UnsafeRawBufferPointer(start: name, count: nameCount), UnsafeRawBufferPointer(start: value, count: valueCount))
+                    UnsafeRawBufferPointer(start: name, count: nameCount), UnsafeRawBufferPointer(start: value, count: valueCount)
+                )
             }
             return 0
         }

@@ -104,7 +104,6 @@ public final class HTTP2Stream {
     /// From now on the session tells `sink` about this stream, instead of its own.
     public func handOver(to sink: any HTTP2RequestSink) { otherSink = sink }
 
-
     public var isOpen: Bool { owner != nil }
 
     /// Bytes of output that have not been sent.

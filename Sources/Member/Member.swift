@@ -162,18 +162,18 @@ public final class Member {
     }
 
     private func applyChange(_ entry: Entry, now: Instant) throws(MemberFailure) {
-        var change: ConfigurationChange
+        let change: ConfigurationChange
         do { change = try ConfigurationChange(decoding: entry.data, as: entry.kind) } catch {
             throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))
         }
-        let id = change.id
         let result = machine.applyMembership(change, index: entry.index, term: entry.term)
-        // A refused change is no change to raft either, as in etcd, where its member id is set to nobody.
-        if case .failure = result { change.steps = [] }
-        do throws(RaftError) { confState = try raft.applyConfigurationChange(change, now: now) } catch { throw .raft(error) }
+        // A change that is refused is none to raft either.
+        if case .success = result {
+            do throws(RaftError) { confState = try raft.applyConfigurationChange(change, now: now) } catch { throw .raft(error) }
+        }
         if machine.membership.isRemoved(settings.memberID) { isRemoved = true }
         output.events.append(.membershipChanged)
-        guard let request = waiting.take(id) else { return }
+        guard let request = waiting.take(change.id) else { return }
         switch result {
         case .success: output.answers.append((request.reply, .members(machine.membership.members)))
         case .failure(let refusal): output.answers.append((request.reply, .refused(EtcdError(refusal))))

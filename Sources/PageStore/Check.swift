@@ -218,10 +218,7 @@ private struct Checker {
             return nil
         }
         for page in run.id..<run.end where !used.insert(page) { add(page, .referencedTwice) }
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: run.count << source.shift, alignment: 16)
-        defer { bytes.deallocate() }
-        try source.copy(at: Int(id) << source.shift, into: bytes)
-        guard let pages = FreeListPage.read(UnsafeRawBufferPointer(bytes)) else {
+        guard let pages = try FreeListPage.read(of: meta, overflow: header.overflow, from: source) else {
             add(id, .freeListTooLong)
             return nil
         }

@@ -49,6 +49,9 @@ public struct PageDump: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Bytes of a node that are read for a dump.
+    static let longest = 64 << 20
+
     private static func shortened(_ value: [UInt8]) -> String {
         value.count <= 64 ? printable(value[...]) : printable(value[..<64]) + "... (\(value.count) bytes)"
     }
@@ -59,7 +62,9 @@ extension ReadTransaction {
     public func dump(page id: PageID) throws(PageFileError) -> PageDump {
         guard id < meta.highWater else { throw source.failure(.pageOutOfRange, page: id) }
         let header = try source.header(id)
-        let whole = id + PageID(header.overflow) < meta.highWater && id >= 2
+        // What is no page's start may claim any length: no more memory than a real node takes is spent on it.
+        let whole =
+            id >= 2 && id + PageID(header.overflow) < meta.highWater && Int(header.overflow) << source.shift <= PageDump.longest
         let bytes = UnsafeMutableRawBufferPointer.allocate(
             byteCount: ((whole ? Int(header.overflow) : 0) + 1) << source.shift, alignment: 16)
         defer { bytes.deallocate() }

@@ -20,6 +20,9 @@ public struct PageFileOptions: Sendable {
     public var createsNew = false
     /// The file grows in steps of this many bytes, allocated on the disk at once (bbolt's AllocSize).
     public var growthStep = 16 << 20
+    /// Reads a mapped file once from beginning to end at open, for its pages are then touched in any order, and one by one they
+    /// come from a disk much more slowly. etcd does the same (`MAP_POPULATE`).
+    public var readsAhead = true
     /// Writes bbolt's free list page at each commit. etcd does not.
     public var writesFreeList = false
     /// Permission bits of a file that is created.

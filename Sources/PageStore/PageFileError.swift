@@ -57,6 +57,8 @@ public enum MetaProblem: Equatable, Sendable, CustomStringConvertible {
     case unsupportedPageSize(UInt32)
     /// The checksum is right, and yet the root or the free list lies outside the file.
     case pageOutOfRange(PageID)
+    /// The checksum is right, and yet no file lives to see so many transactions.
+    case transactionOutOfRange(UInt64)
 
     public var description: String {
         switch self {
@@ -66,6 +68,7 @@ public enum MetaProblem: Equatable, Sendable, CustomStringConvertible {
         case .wrongChecksum: "wrong checksum"
         case .unsupportedPageSize(let size): "unsupported page size \(size)"
         case .pageOutOfRange(let page): "refers to page \(page) outside the file"
+        case .transactionOutOfRange(let number): "transaction \(number) out of range"
         }
     }
 }

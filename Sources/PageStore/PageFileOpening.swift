@@ -43,6 +43,7 @@ extension PageFile {
         if size < needed { throw PageFileError(path: path, reason: .fileTooShort(size: size, needed: needed)) }
         let source = try makeSource(
             file: file, path: path, pageSize: metas.current.meta.pageSize, options: options, needed: max(size, needed))
+        if options.readsAhead && source.mapping != nil { try source.readAhead(needed) }
         var state = State(current: metas.current, older: metas.older, source: source, fileSize: size)
         if !options.isReadOnly {
             let freeSpace = try scan(source: source, current: metas.current.meta, older: metas.older?.meta)

@@ -111,6 +111,8 @@ struct Meta: Equatable, Sendable {
         if meta.freeList != PageFormat.noFreeList, meta.freeList < 2 || meta.freeList >= meta.highWater {
             return .failure(MetaFault(.pageOutOfRange(meta.freeList)))
         }
+        // Keeps the numbers of transactions to come inside UInt64.
+        if meta.transaction >= 1 << 62 { return .failure(MetaFault(.transactionOutOfRange(meta.transaction))) }
         return .success(meta)
     }
 

@@ -56,12 +56,10 @@ public struct PageList {
 
     private static func listedPages(_ meta: Meta, _ source: PageSource) throws(PageFileError) -> PageBitmap {
         let header = try source.header(meta.freeList)
-        let run = PageRun(id: meta.freeList, count: Int(header.overflow) + 1)
-        guard run.end <= meta.highWater else { throw source.corrupt(meta.freeList, .overflowOutOfRange(header.overflow)) }
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: run.count << source.shift, alignment: 16)
-        defer { bytes.deallocate() }
-        try source.copy(at: Int(run.id) << source.shift, into: bytes)
-        guard let pages = FreeListPage.read(UnsafeRawBufferPointer(bytes)) else {
+        guard meta.freeList + PageID(header.overflow) < meta.highWater else {
+            throw source.corrupt(meta.freeList, .overflowOutOfRange(header.overflow))
+        }
+        guard let pages = try FreeListPage.read(of: meta, overflow: header.overflow, from: source) else {
             throw source.corrupt(meta.freeList, .tooManyElements(Int(header.count)))
         }
         var bitmap = PageBitmap(pages: meta.highWater)

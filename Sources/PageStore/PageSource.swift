@@ -71,13 +71,28 @@ final class PageSource: @unchecked Sendable {
     }
 
     /// Copies raw bytes of the file, whatever pages they belong to; bytes past the end of the file are an error.
+    ///
+    /// Much at a time is read rather than taken from the mapping, whose pages come from the disk one by one.
     func copy(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(PageFileError) {
-        if let mappedBase {
+        if let mappedBase, target.count < 64 << 10 {
             target.copyMemory(from: UnsafeRawBufferPointer(start: mappedBase + offset, count: target.count))
             return
         }
         let read: Int
-        do { read = try cache.unsafelyUnwrapped.copy(at: offset, into: target) } catch { throw failure(error.reason) }
+        if let cache {
+            do { read = try cache.copy(at: offset, into: target) } catch { throw failure(error.reason) }
+        } else {
+            do { read = try file.read(at: offset, into: target) } catch { throw failure(.disk(error)) }
+        }
         if read < target.count { throw corrupt(PageID(offset >> shift), .shortRead(bytes: read)) }
+    }
+
+    /// Reads the first `size` bytes in order, so that the system has them in memory when they are touched in any order.
+    func readAhead(_ size: Int) throws(PageFileError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { buffer.deallocate() }
+        for offset in stride(from: 0, to: size, by: buffer.count) {
+            do { _ = try file.read(at: offset, into: buffer) } catch { throw failure(.disk(error)) }
+        }
     }
 }

@@ -45,7 +45,7 @@ public struct SnapshotStream: ~Copyable {
         chunk.withUnsafeMutableBytes { bytes in
             for slot in 0..<2 {
                 var meta = transaction.meta
-                meta.transaction -= UInt64(slot)
+                if slot == 1 && meta.transaction > 0 { meta.transaction -= 1 }
                 meta.encode(UnsafeMutableRawBufferPointer(rebasing: bytes[slot * pageSize..<(slot + 1) * pageSize]), slot: slot)
             }
         }

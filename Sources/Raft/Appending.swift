@@ -1,9 +1,10 @@
 /// The follower's side of replication (Raft paper, figure 2).
 extension RaftNode {
     mutating func takeAppend(_ message: Message) throws(RaftError) {
-        // Everything up to the commit index matches already, whatever this message was sent for.
         if message.index < commit {
-            send(Message(kind: .appendResponse, to: message.from, index: commit))
+            // Everything up to the commit index matches already, or one of the two logs is broken.
+            try checkAgainstCommitted(message.entries)
+            acknowledge(commit, to: message.from)
             return
         }
         guard log.matches(message.index, term: message.logTerm) else {
@@ -11,14 +12,28 @@ extension RaftNode {
             return
         }
         let firstNew = message.entries.firstIndex { !log.matches($0.index, term: $0.term) } ?? message.entries.count
-        if firstNew < message.entries.count {
-            let index = message.entries[firstNew].index
-            guard index > commit else { throw .conflictBelowCommit(index: index, commit: commit) }
-            replaceTail(with: message.entries[firstNew...])
-        }
+        replaceTail(with: message.entries[firstNew...])
         let lastIndex = message.index + LogIndex(message.entries.count)
         commit = max(commit, min(message.commit, lastIndex))
-        send(Message(kind: .appendResponse, to: message.from, index: lastIndex))
+        acknowledge(lastIndex, to: message.from)
+    }
+
+    private func checkAgainstCommitted(_ entries: [Entry]) throws(RaftError) {
+        for entry in entries where entry.index <= commit {
+            guard let known = log.term(at: entry.index), known != entry.term else { continue }
+            throw .conflictBelowCommit(index: entry.index, commit: commit)
+        }
+    }
+
+    /// Tells the leader that everything up to `index` is here, once it is durable. The last of a turn's answers says it all.
+    private mutating func acknowledge(_ index: LogIndex, to leader: MemberID) {
+        let answer = Message(kind: .appendResponse, to: leader, from: id, term: term, index: index)
+        if let last = outbox.messagesAfterSync.last, last.kind == .appendResponse, !last.reject, last.to == leader,
+            last.term == term, last.index <= index
+        {
+            outbox.messagesAfterSync.removeLast()
+        }
+        send(answer)
     }
 
     private mutating func replaceTail(with entries: ArraySlice<Entry>) {

@@ -9,8 +9,8 @@ public struct ConfigurationChangeDecodingError: Error, Equatable, Sendable, Cust
 
 /// Changes as raftpb.ConfChange (entry kind 1: one step, the form etcd's server proposes) and raftpb.ConfChangeV2 (kind 2).
 ///
-/// ConfChange: 1 id, 2 type, 3 node id, 4 context. ConfChangeV2: 1 transition, 2 steps {1 type, 2 node id}, 3 context. Numbers are
-/// varints and written even when zero, as Go's generated code does.
+/// ConfChange: 1 id, 2 type, 3 node id, 4 context. ConfChangeV2: 1 transition, 2 steps {1 type, 2 node id}, 3 context. Numbers
+/// are varints and written even when zero, as Go's generated code does.
 extension ConfigurationChange {
     /// The entry kind and data of this change: the first version where it can say it.
     public func encoded() -> (kind: EntryKind, data: [UInt8]) {
@@ -33,8 +33,8 @@ extension ConfigurationChange {
         return (.configurationChangeV2, data)
     }
 
-    /// Reads the change in an entry. An entry of the second version without data is the empty change, as leaders write it to leave
-    /// a joint configuration.
+    /// Reads the change in an entry. An entry of the second version without data is the empty change, as leaders write it to
+    /// leave a joint configuration.
     public init(decoding kind: EntryKind, _ data: [UInt8]) throws(ConfigurationChangeDecodingError) {
         switch kind {
         case .normal: throw ConfigurationChangeDecodingError(offset: 0, reason: "an entry of kind normal")

@@ -1,4 +1,5 @@
-/// The append messages on their way to one follower, each known by the index of its last entry: a ring that grows up to its limit.
+/// The append messages on their way to one follower, each known by the index of its last entry: a ring that grows up to its
+/// limit.
 struct InflightWindow: Equatable, Sendable {
     private var ring: [LogIndex] = []
     private var head = 0

@@ -25,9 +25,10 @@ public struct PersistedState: Equatable, Sendable {
 
     /// What must have been committed, whatever the stored commit index says: that one is not synced on its own, and lags behind.
     ///
-    /// What was applied was committed. So was a change of membership that another one follows, for a leader proposes none before it
-    /// applied the last. Knowing it keeps a member from campaigning in a cluster two changes old (``RaftNode/campaign(now:)``), when the
-    /// entry of the second survived a crash and the commit index that came with it did not.
+    /// What was applied was committed. So was a change of membership that another one follows, for a leader proposes none before
+    /// it applied the last. Knowing it keeps a member from campaigning in a cluster two changes old
+    /// (``RaftNode/campaign(now:)``), when the entry of the second survived a crash and the commit index that came with it did
+    /// not.
     var impliedCommit: LogIndex {
         let changes = entries.filter { $0.kind != .normal }
         return max(applied, changes.dropLast().last?.index ?? 0)

@@ -8,7 +8,8 @@ struct ProgressTable: Equatable, Sendable {
     /// The last index known to be durable at `member`; zero for who is not here.
     func match(of member: MemberID) -> LogIndex { position(of: member).map { progress[$0].match } ?? 0 }
 
-    /// Keeps who stays, drops who left. A newcomer counts as active so that it is not held against the leader before it could answer.
+    /// Keeps who stays, drops who left. A newcomer counts as active so that it is not held against the leader before it could
+    /// answer.
     mutating func adopt(_ configuration: ClusterConfiguration, lastIndex: LogIndex, windowLimit: Int) {
         let newMembers = configuration.members.members
         let newProgress = newMembers.map { member in

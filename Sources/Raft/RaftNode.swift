@@ -1,10 +1,12 @@
 import Host
 
-/// One member's part in the consensus: a plain value that takes messages, proposals and the time, and hands out what is to be done.
+/// One member's part in the consensus: a plain value that takes messages, proposals and the time, and hands out what is to be
+/// done.
 ///
-/// The algorithm is Raft (Ongaro and Ousterhout 2014; Ongaro's thesis for the extensions) as etcd 3.5's members speak it, so that both
-/// can share a cluster. The owner calls one method at a time, takes ``takeEffects()`` after a batch of calls, obeys them in the order
-/// ``Effects`` tells, and calls ``wake(_:)`` at ``nextWake``. Nothing here reads a clock, draws a random number of its own or blocks.
+/// The algorithm is Raft (Ongaro and Ousterhout 2014; Ongaro's thesis for the extensions) as etcd 3.5's members speak it, so that
+/// both can share a cluster. The owner calls one method at a time, takes ``takeEffects()`` after a batch of calls, obeys them in
+/// the order ``Effects`` tells, and calls ``wake(_:)`` at ``nextWake``. Nothing here reads a clock, draws a random number of its
+/// own or blocks.
 ///
 /// The extensions of this type, one idea a file: stepping (terms, dispatch), roles, elections, replication (leader), appending
 /// (follower), snapshots, reads, proposals, membership, transfer, applying, effects.

@@ -64,7 +64,8 @@ public struct RaftStatus: Equatable, Sendable {
 }
 
 extension RaftNode {
-    /// Costs a few array copies; meant for metrics, not for every request. ``role``, ``leader``, ``term`` and ``commit`` are free.
+    /// Costs a few array copies; meant for metrics, not for every request. ``role``, ``leader``, ``term`` and ``commit`` are
+    /// free.
     public var status: RaftStatus {
         RaftStatus(
             id: configuration.id, role: role, isLearner: isLearner, term: term, vote: vote, leader: leader, commit: commit,

@@ -1,7 +1,7 @@
 /// Read index requests a leader has not answered yet (Raft thesis, 6.4).
 ///
-/// A request is answered when a quorum has answered a round of heartbeats that left after it came: so nobody else led when it came,
-/// and the commit index of that moment covers everything any client was told.
+/// A request is answered when a quorum has answered a round of heartbeats that left after it came: so nobody else led when it
+/// came, and the commit index of that moment covers everything any client was told.
 struct ReadQueue: Equatable, Sendable {
     struct Request: Equatable, Sendable {
         /// Who asked; this member or a follower.

@@ -2,8 +2,11 @@
 extension RaftNode {
     /// Asks for an index from which on a read is linearizable; the answer comes as a ``ReadState`` with the same context.
     ///
-    /// Asked of a follower, the request goes to its leader, and may get lost on the way: ask again, with a new context, when no answer
-    /// came in time or the leader changed. All requests of one turn share one round of heartbeats.
+    /// Asked of a follower, the request goes to its leader, and may get lost on the way: ask again, with a new context, when no
+    /// answer came in time or the leader changed. All requests of one turn share one round of heartbeats.
+    ///
+    /// A context must differ from those of all other members, and of this member before its last restart: leaders of etcd 3.5 take
+    /// equal ones for one request, and an answer may arrive after a restart.
     public mutating func readIndex(_ context: [UInt8]) throws(Refusal) {
         guard role != .leader else {
             guard addRead(origin: id, context: context) else { throw .tooManyPendingReads }
@@ -32,8 +35,8 @@ extension RaftNode {
         outbox.readStates.append(ReadState(index: message.index, context: message.entries[0].data))
     }
 
-    /// A new leader knows which entries are committed only after it committed one of its own term, even when it is the only voter:
-    /// the commit index it restarted with may be an old one.
+    /// A new leader knows which entries are committed only after it committed one of its own term, even when it is the only
+    /// voter: the commit index it restarted with may be an old one.
     private mutating func addRead(origin: MemberID, context: [UInt8]) -> Bool {
         guard reads.count < configuration.maximumPendingReads else { return false }
         if log.term(at: commit) == term {

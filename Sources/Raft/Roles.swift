@@ -11,7 +11,8 @@ extension RaftNode {
         return isPromotable ? timer.deadline : nil
     }
 
-    /// Time has come to `now`. Calling early or often is harmless.
+    /// Time has come to `now`. Calling early or often is harmless. Messages that arrived before `now` come first: they may be the
+    /// leader's sign of life that keeps this member from campaigning.
     public mutating func wake(_ now: Instant) {
         if role == .leader {
             wakeLeader(now)

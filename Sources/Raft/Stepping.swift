@@ -4,8 +4,8 @@ import Host
 extension RaftNode {
     /// Takes in a message from another member.
     ///
-    /// A message that is none of this member's business or breaks the rules is counted in ``RaftCounters`` and ignored. Throws when
-    /// the message proves that this member's log, or the sender's, cannot be trusted: the owner must stop the member.
+    /// A message that is none of this member's business or breaks the rules is counted in ``RaftCounters`` and ignored. Throws
+    /// when the message proves that this member's log, or the sender's, cannot be trusted: the owner must stop the member.
     public mutating func step(_ message: Message, now: Instant) throws(RaftError) {
         guard message.to == id else {
             counters.misaddressed += 1
@@ -58,7 +58,8 @@ extension RaftNode {
         return true
     }
 
-    /// Within the shortest election timeout of a sign from a leader nobody else can have been elected for good reason (Raft thesis, 4.2.3).
+    /// Within the shortest election timeout of a sign from a leader nobody else can have been elected for good reason (Raft
+    /// thesis, 4.2.3).
     private func isLeaderAlive(_ now: Instant) -> Bool {
         guard configuration.checkQuorum, leader != 0 else { return false }
         return role == .leader ? now < duties.quorumCheckDue : isWithinElectionTimeout(now)

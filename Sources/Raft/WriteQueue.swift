@@ -1,7 +1,7 @@
 /// What was handed out to be written, and what of it is known to be durable.
 ///
-/// Batches are numbered, and become durable in order. Confirming by number rather than by index and term keeps apart two writes of
-/// the same entry with another one between them, of which the first is no proof of the second.
+/// Batches are numbered, and become durable in order. Confirming by number rather than by index and term keeps apart two writes
+/// of the same entry with another one between them, of which the first is no proof of the second.
 struct WriteQueue: Equatable, Sendable {
     private struct Batch: Equatable, Sendable {
         let number: UInt64

@@ -31,10 +31,10 @@ public struct LogOptions: Sendable {
 /// Message and fields are built only when the level is on. A line is formatted on the calling thread and handed to each output's
 /// queue (see ``LogOutput`` for what happens when an output blocks).
 ///
-/// Not built on swift-log, though it is free of Foundation: its metadata is a dictionary of strings, so the order of fields and the
-/// difference between `3` and `"3"`, which etcd's form needs, are lost on the way to the handler; building that dictionary takes
-/// 0.3 us for three fields before anything is formatted, against 0.7 us for the whole line here; and no package that this daemon
-/// links logs through it.
+/// Not built on swift-log, though it is free of Foundation: its metadata is a dictionary of strings, so the order of fields and
+/// the difference between `3` and `"3"`, which etcd's form needs, are lost on the way to the handler; building that dictionary
+/// takes 0.3 us for three fields before anything is formatted, against 0.7 us for the whole line here; and no package that this
+/// daemon links logs through it.
 public struct Log: Sendable {
     public let level: LogLevel
     private let format: LogFormat

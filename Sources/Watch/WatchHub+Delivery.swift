@@ -46,7 +46,9 @@ extension WatchHub {
         for watcher in unsynced where watcher.next < view.compactRevision {
             guard watcher.stream.output.isWritable else { continue }
             forget(watcher)
-            respond(on: watcher.stream, id: watcher.id, canceled: true, compactRevision: view.compactRevision)
+            // etcd tells no revision here.
+            respond(
+                on: watcher.stream, id: watcher.id, revision: 0, canceled: true, compactRevision: view.compactRevision)
         }
     }
 

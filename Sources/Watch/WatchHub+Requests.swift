@@ -85,11 +85,11 @@ extension WatchHub {
     }
 
     func respond(
-        on stream: WatchStream, id: Int64, created: Bool = false, canceled: Bool = false, compactRevision: Int64 = 0,
+        on stream: WatchStream, id: Int64, revision: Int64? = nil, created: Bool = false, canceled: Bool = false, compactRevision: Int64 = 0,
         reason: String = ""
     ) {
         response.removeAll(keepingAtMost: 1 << 20)
-        appendHeader(revision: view.currentRevision, id: id)
+        appendHeader(revision: revision ?? view.currentRevision, id: id)
         response.field(3, created)
         response.field(4, canceled)
         response.field(5, compactRevision)

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct BackPressureTests {
     private func connect(
-        _ sink: ScriptedSink, client: HTTP2TestClient = HTTP2TestClient(), _ change: (inout ServerConfiguration) -> Void = { _ in }
+        _ sink: ScriptedSink, client: HTTP2TestClient = HTTP2TestClient(),
+        _ change: (inout ServerConfiguration) -> Void = { _ in }
     ) throws -> TestConnection {
         var configuration = ServerConfiguration()
         change(&configuration)

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct HTTPOverHTTP2Tests {
     private func connect(
-        _ router: ScriptedRouter, client: HTTP2TestClient = HTTP2TestClient(), _ change: (inout ServerConfiguration) -> Void = { _ in }
+        _ router: ScriptedRouter, client: HTTP2TestClient = HTTP2TestClient(),
+        _ change: (inout ServerConfiguration) -> Void = { _ in }
     ) throws -> TestConnection {
         var configuration = ServerConfiguration()
         change(&configuration)
@@ -67,7 +68,8 @@ import Testing
 
     @Test func bodiesOfOneConnectionAreLimitedTogether() throws {
         let connection = try connect(.echoing()) { $0.http2.connectionInputLimit = 1_000 }
-        let ids = (0..<3).map { _ in connection.client.request("POST", "/", body: [UInt8](repeating: 1, count: 450), ends: false) }
+        let ids = (0..<3).map { _ in connection.client.request("POST", "/", body: [UInt8](repeating: 1, count: 450), ends: false)
+        }
         connection.exchange()
         #expect(ids.map { connection.client.responses[$0]?.status } == [nil, nil, "503"])
         #expect(connection.count(.connectionInputLimits) == 1)

@@ -2,6 +2,8 @@ import CNGHTTP2
 
 /// What came back on one stream.
 public struct TestResponse {
+    public init() {}
+
     public var headers: [(name: String, value: String)] = []
     public var trailers: [(name: String, value: String)] = []
     public var body: [UInt8] = []
@@ -13,7 +15,9 @@ public struct TestResponse {
 
     public func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
     /// The field from the trailers, or from the headers of an answer without a body.
-    public func trailer(_ name: String) -> String? { (trailers.first { $0.name == name } ?? headers.first { $0.name == name })?.value }
+    public func trailer(_ name: String) -> String? {
+        (trailers.first { $0.name == name } ?? headers.first { $0.name == name })?.value
+    }
     public var status: String? { header(":status") }
     public var grpcStatus: Int? { trailer("grpc-status").flatMap { Int($0) } }
     public var grpcMessage: String? { trailer("grpc-message") }
@@ -122,7 +126,8 @@ public final class HTTP2TestClient {
             let goAway = frame.pointee.goaway
             let text = UnsafeBufferPointer(start: goAway.opaque_data, count: goAway.opaque_data_len)
             goAways.append(
-                GoAway(code: goAway.error_code, lastStream: goAway.last_stream_id, debugText: String(decoding: text, as: UTF8.self)))
+                GoAway(
+                    code: goAway.error_code, lastStream: goAway.last_stream_id, debugText: String(decoding: text, as: UTF8.self)))
         case NGHTTP2_PING.rawValue:
             if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { pingsAnswered += 1 } else { pingsReceived += 1 }
         case NGHTTP2_SETTINGS.rawValue:
@@ -182,7 +187,8 @@ public final class HTTP2TestClient {
         _ path: String, _ messages: [[UInt8]], _ fields: [(String, String)] = [], ends: Bool = true
     ) -> Int32 {
         request(
-            "POST", path, [("content-type", "application/grpc"), ("te", "trailers")] + fields, body: messages.flatMap { framed($0) },
+            "POST", path, [("content-type", "application/grpc"), ("te", "trailers")] + fields,
+            body: messages.flatMap { framed($0) },
             ends: ends)
     }
 
@@ -235,7 +241,8 @@ public final class HTTP2TestClient {
                     storage[index].1.withUnsafeMutableBufferPointer { value in
                         // The arrays live in `storage` for the whole call, and are not touched.
                         nghttp2_nv(
-                            name: name.baseAddress, value: value.baseAddress, namelen: name.count, valuelen: value.count, flags: 0)
+                            name: name.baseAddress, value: value.baseAddress, namelen: name.count, valuelen: value.count, flags: 0
+                        )
                     }
                 }
             }

@@ -61,6 +61,7 @@ struct ClusterSimulation {
             members[position].disk.machine.confState = confState
         }
         for position in members.indices { try start(position) }
+        worsen()
         events.schedule(.client, at: now)
         events.schedule(.nemesis, at: now)
     }

@@ -88,7 +88,8 @@ struct ConfigurationChangeTests {
         #expect(simple.encoded().kind == .configurationChange)
         #expect(simple.encoded().data == [0x08, 9, 0x10, 1, 0x18, 0xac, 0x02, 0x22, 1, 7])
         let joint = ConfigurationChange(
-            transition: .jointExplicit, steps: [Step(kind: .addVoter, member: 1), Step(kind: .addLearner, member: 2)], context: [7])
+            transition: .jointExplicit, steps: [Step(kind: .addVoter, member: 1), Step(kind: .addLearner, member: 2)],
+            context: [7])
         #expect(joint.encoded().kind == .configurationChangeV2)
         #expect(joint.encoded().data == [0x08, 2, 0x12, 4, 0x08, 0, 0x10, 1, 0x12, 4, 0x08, 3, 0x10, 2, 0x1a, 1, 7])
         #expect(try ConfigurationChange(decoding: .configurationChangeV2, []).leavesJoint)
@@ -115,7 +116,8 @@ struct ConfigurationChangeTests {
     @Test func damagedBytesAreErrorsOrOtherChanges() {
         var random = SeededRandom(seed: 7)
         let (_, data) = ConfigurationChange(
-            transition: .jointExplicit, steps: [Step(kind: .addVoter, member: 1), Step(kind: .remove, member: 1 << 60)], context: [1, 2, 3]
+            transition: .jointExplicit, steps: [Step(kind: .addVoter, member: 1), Step(kind: .remove, member: 1 << 60)],
+            context: [1, 2, 3]
         ).encoded()
         var failures = 0
         for _ in 0..<3000 {

@@ -14,7 +14,8 @@ struct HostileMessageTests {
         var node = try RaftNode(
             configuration: configuration,
             restoring: PersistedState(
-                hardState: HardState(term: 2, commit: 3), confState: ConfState(voters: [1, 2, 3], learners: [4]), snapshotIndex: 1,
+                hardState: HardState(term: 2, commit: 3), confState: ConfState(voters: [1, 2, 3], learners: [4]),
+                snapshotIndex: 1,
                 snapshotTerm: 1, entries: entries, applied: 3), now: start)
         if leads {
             node.startCampaign(.election, start)
@@ -32,17 +33,20 @@ struct HostileMessageTests {
             entries: [Entry(term: 5, index: 4)], commit: 4)
         try node.step(append, now: start)
         #expect(node.commit == 4)
-        // From below the commit index nothing is compared; at it, the predecessor still matches.
-        var conflicting = append
-        conflicting.index = 2
-        conflicting.entries = [Entry(term: 5, index: 3)]
-        try node.step(conflicting, now: start)
-        #expect(node.term(at: 3) == 1)
-        conflicting.index = 4
-        conflicting.logTerm = 4
-        conflicting.entries = []
-        try node.step(conflicting, now: start)
-        #expect(node.takeEffects().messagesAfterSync.map(\.reject) == [false, false, true])
+        var repeated = append
+        repeated.index = 2
+        repeated.entries = [Entry(term: 1, index: 3), Entry(term: 5, index: 4)]
+        try node.step(repeated, now: start)
+        var refused = append
+        refused.index = 4
+        refused.logTerm = 4
+        refused.entries = []
+        try node.step(refused, now: start)
+        let answers = node.takeEffects().messagesAfterSync
+        #expect(answers.map(\.reject) == [false, true] && answers.map(\.index) == [4, 4], "two equal answers are one")
+        var conflicting = repeated
+        conflicting.entries[0].term = 2
+        #expect(throws: RaftError.conflictBelowCommit(index: 3, commit: 4)) { try node.step(conflicting, now: start) }
     }
 
     /// Whoever tells of a commit index beyond this log has seen entries acknowledged here that are gone.
@@ -77,8 +81,10 @@ struct HostileMessageTests {
         Message(kind: .append, to: 1, from: 2, term: 2, logTerm: 2, index: 5, entries: [Entry(term: 1, index: 6)]),
         Message(kind: .append, to: 1, from: 2, term: 2, logTerm: 1, index: .max, entries: [Entry(term: 2, index: 0)]),
         Message(kind: .snapshot, to: 1, from: 2, term: 2),
-        Message(kind: .snapshot, to: 1, from: 2, term: 2, snapshot: Snapshot(index: .max, term: 2, confState: ConfState(voters: [1]))),
-        Message(kind: .snapshot, to: 1, from: 2, term: 2, snapshot: Snapshot(index: 9, term: 3, confState: ConfState(voters: [1]))),
+        Message(
+            kind: .snapshot, to: 1, from: 2, term: 2, snapshot: Snapshot(index: .max, term: 2, confState: ConfState(voters: [1]))),
+        Message(
+            kind: .snapshot, to: 1, from: 2, term: 2, snapshot: Snapshot(index: 9, term: 3, confState: ConfState(voters: [1]))),
         Message(kind: .proposal, to: 1, from: 2), Message(kind: .readIndex, to: 1, from: 2),
         Message(kind: .readIndexResponse, to: 1, from: 2, term: 2), Message(kind: .unreachable, to: 1, from: 2, term: 2),
         Message(kind: .snapshotStatus, to: 1, from: 2, term: 2), Message(kind: .timeoutNow, to: 1, from: 2),
@@ -100,7 +106,9 @@ struct HostileMessageTests {
         let garbage = Entry(term: 0, index: 0, kind: .configurationChangeV2, data: [0xff])
         try node.step(Message(kind: .proposal, to: 1, from: 2, entries: [garbage]), now: start)
         let counters = node.status.counters
-        #expect(counters.unknownMember == 1 && counters.misaddressed == 1 && counters.conflictingLeader == 1 && counters.malformed == 2)
+        #expect(
+            counters.unknownMember == 1 && counters.misaddressed == 1 && counters.conflictingLeader == 1
+                && counters.malformed == 2)
         #expect(node.commit == 3 && node.role == .leader)
     }
 
@@ -112,7 +120,10 @@ struct HostileMessageTests {
             .proposal, .append, .appendResponse, .vote, .voteResponse, .snapshot, .heartbeat, .heartbeatResponse, .unreachable,
             .snapshotStatus, .transferLeader, .timeoutNow, .readIndex, .readIndexResponse, .preVote, .preVoteResponse,
         ]
-        func number() -> UInt64 { Int.random(in: 0..<12, using: &random) == 0 ? [.max, .max - 1, 1 << 62, 1 << 63].randomElement(using: &random) ?? 0 : .random(in: 0...9, using: &random) }
+        func number() -> UInt64 {
+            Int.random(in: 0..<12, using: &random) == 0
+                ? [.max, .max - 1, 1 << 62, 1 << 63].randomElement(using: &random) ?? 0 : .random(in: 0...9, using: &random)
+        }
         var fatal = 0
         for _ in 0..<60 {
             var node = try node(leads: Bool.random(using: &random))
@@ -121,14 +132,17 @@ struct HostileMessageTests {
                 let state = ConfState(voters: [1, 2, number()], learners: Bool.random(using: &random) ? [] : [number()])
                 let message = Message(
                     kind: kinds.randomElement(using: &random) ?? .append, to: 1, from: number(),
-                    term: min(number(), 20) == 20 ? number() : .random(in: 1...5, using: &random), logTerm: number(), index: index,
+                    term: min(number(), 20) == 20 ? number() : .random(in: 1...5, using: &random), logTerm: number(),
+                    index: index,
                     entries: (0..<Int.random(in: 0...2, using: &random)).map { offset in
                         Entry(
                             term: number(), index: Bool.random(using: &random) ? index &+ UInt64(offset) &+ 1 : number(),
-                            kind: [.normal, .configurationChange, .configurationChangeV2].randomElement(using: &random) ?? .normal,
+                            kind: [.normal, .configurationChange, .configurationChangeV2].randomElement(using: &random)
+                                ?? .normal,
                             data: (0..<4).map { _ in UInt8.random(in: 0...20, using: &random) })
                     },
-                    commit: number(), snapshot: Bool.random(using: &random) ? nil : Snapshot(index: number(), term: number(), confState: state),
+                    commit: number(),
+                    snapshot: Bool.random(using: &random) ? nil : Snapshot(index: number(), term: number(), confState: state),
                     reject: Bool.random(using: &random), rejectHint: number(), context: ReadQueue.context(of: number()))
                 do {
                     try node.step(message, now: start)

@@ -16,7 +16,9 @@ struct MemoryLogTests {
         for _ in 0..<500 {
             let base = LogIndex.random(in: 0...3, using: &random)
             var terms: [Term] = [base == 0 ? 0 : 2]
-            for _ in 0..<Int.random(in: 0...8, using: &random) { terms.append((terms.last ?? 0) + Term.random(in: 0...2, using: &random)) }
+            for _ in 0..<Int.random(in: 0...8, using: &random) {
+                terms.append((terms.last ?? 0) + Term.random(in: 0...2, using: &random))
+            }
             let log = log(base: base, terms: terms)
             for index in base...log.lastIndex {
                 for term in Term(0)...20 {
@@ -45,7 +47,9 @@ struct MemoryLogTests {
     @Test func compactionKeepsTermsFromTheBaseOn() {
         var log = log(base: 5, terms: [1, 1, 2, 3])
         log.compact(through: 7)
-        #expect(log.firstIndex == 8 && log.term(at: 7) == 2 && log.term(at: 6) == nil && log.term(at: 8) == 3 && log.term(at: 9) == nil)
+        #expect(
+            log.firstIndex == 8 && log.term(at: 7) == 2 && log.term(at: 6) == nil && log.term(at: 8) == 3
+                && log.term(at: 9) == nil)
         log.compact(through: 6)
         #expect(log.firstIndex == 8, "compacting again, less, changes nothing")
         log.compact(through: 8)

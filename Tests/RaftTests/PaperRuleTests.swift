@@ -41,7 +41,9 @@ struct PaperRuleTests {
         }
     }
 
-    private func leader(voters: [MemberID] = [1, 2, 3], terms: [Term] = [], configure: (inout RaftConfiguration) -> Void = { _ in }) throws -> RaftNode {
+    private func leader(
+        voters: [MemberID] = [1, 2, 3], terms: [Term] = [], configure: (inout RaftConfiguration) -> Void = { _ in }
+    ) throws -> RaftNode {
         var node = try node(voters: voters, terms: terms, term: max(1, terms.last ?? 1), configure: configure)
         node.campaign(now: start)
         settle(&node)
@@ -55,7 +57,10 @@ struct PaperRuleTests {
 
     // MARK: 5.1 Terms
 
-    @Test(arguments: [MessageKind.append, .heartbeat, .appendResponse, .heartbeatResponse, .vote, .voteResponse, .timeoutNow, .readIndexResponse])
+    @Test(arguments: [
+        MessageKind.append, .heartbeat, .appendResponse, .heartbeatResponse, .vote, .voteResponse, .timeoutNow,
+        .readIndexResponse,
+    ])
     func aHigherTermMakesAFollower(kind: MessageKind) throws {
         var node = try leader { $0.checkQuorum = false }
         let entries = kind == .readIndexResponse ? [Entry(term: 0, index: 0)] : []
@@ -91,6 +96,12 @@ struct PaperRuleTests {
         let effects = voter.takeEffects()
         #expect(effects.messages.isEmpty && effects.mustSync && effects.hardState == HardState(term: 2, vote: 2, commit: 1))
         #expect(effects.messagesAfterSync.map(\.kind) == [.voteResponse])
+
+        // Nor when only the vote is new.
+        var late = try node(term: 2)
+        try late.step(Message(kind: .vote, to: 1, from: 2, term: 2, logTerm: 1, index: 1), now: start)
+        let vote = late.takeEffects()
+        #expect(vote.messages.isEmpty && vote.mustSync && vote.messagesAfterSync.map(\.kind) == [.voteResponse])
 
         var candidate = try node()
         candidate.campaign(now: start)
@@ -141,10 +152,12 @@ struct PaperRuleTests {
     @Test func conflictingEntriesAreReplacedAndEqualOnesKept() throws {
         var node = try node(terms: [1, 2, 2], term: 3)
         try node.step(
-            Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 1, index: 1, entries: [Entry(term: 1, index: 2, data: [1])]), now: start)
+            Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 1, index: 1, entries: [Entry(term: 1, index: 2, data: [1])]),
+            now: start)
         #expect(node.lastIndex == 4, "a short append of what is known cuts nothing off")
         try node.step(
-            Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 1, index: 2, entries: [Entry(term: 3, index: 3)]), now: start)
+            Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 1, index: 2, entries: [Entry(term: 3, index: 3)]), now: start
+        )
         #expect(node.lastIndex == 3 && node.term(at: 3) == 3)
         let effects = node.takeEffects()
         #expect(effects.entries.map(\.index) == [3])
@@ -181,7 +194,8 @@ struct PaperRuleTests {
     @Test func aLeaderCountsItselfByWhatIsDurable() throws {
         var node = try leader()
         for follower: MemberID in [2, 3] {
-            try node.step(Message(kind: .appendResponse, to: 1, from: follower, term: node.term, index: node.lastIndex), now: start)
+            try node.step(
+                Message(kind: .appendResponse, to: 1, from: follower, term: node.term, index: node.lastIndex), now: start)
         }
         settle(&node)
         try node.propose([[1], [2]])
@@ -198,7 +212,8 @@ struct PaperRuleTests {
         try node.propose([[1]])
         let effects = node.takeEffects()
         for follower: MemberID in [2, 3] {
-            try node.step(Message(kind: .appendResponse, to: 1, from: follower, term: node.term, index: node.lastIndex), now: start)
+            try node.step(
+                Message(kind: .appendResponse, to: 1, from: follower, term: node.term, index: node.lastIndex), now: start)
         }
         #expect(node.commit == node.lastIndex)
         #expect(!node.takeEffects().committed.contains { $0.index == node.lastIndex })
@@ -254,7 +269,9 @@ struct PaperRuleTests {
         }
         let entries = [Entry(term: 1, index: 5), Entry(term: 2, index: 6)]
         #expect(throws: RaftError.commitOutOfRange(commit: 7, last: 6)) {
-            try restore(PersistedState(hardState: HardState(term: 2, commit: 7), snapshotIndex: 4, snapshotTerm: 1, entries: entries, applied: 4))
+            try restore(
+                PersistedState(
+                    hardState: HardState(term: 2, commit: 7), snapshotIndex: 4, snapshotTerm: 1, entries: entries, applied: 4))
         }
         #expect(throws: RaftError.appliedOutOfRange(applied: 7, first: 4, last: 6)) {
             try restore(PersistedState(snapshotIndex: 4, snapshotTerm: 1, entries: entries, applied: 7))
@@ -266,7 +283,8 @@ struct PaperRuleTests {
             try restore(PersistedState(snapshotIndex: 3, snapshotTerm: 1, entries: entries, applied: 3))
         }
         #expect(throws: RaftError.brokenLog(index: 6)) {
-            try restore(PersistedState(snapshotIndex: 4, snapshotTerm: 1, entries: [entries[0], Entry(term: 0, index: 6)], applied: 4))
+            try restore(
+                PersistedState(snapshotIndex: 4, snapshotTerm: 1, entries: [entries[0], Entry(term: 0, index: 6)], applied: 4))
         }
         #expect(throws: RaftError.invalidConfiguration("member id is zero")) {
             _ = try RaftNode(configuration: RaftConfiguration(id: 0, seed: 1), restoring: PersistedState(), now: start)
@@ -287,7 +305,8 @@ struct PaperRuleTests {
         let restored = try RaftNode(
             configuration: RaftConfiguration(id: 1, seed: 1),
             restoring: PersistedState(
-                hardState: HardState(term: 1, commit: 1), confState: ConfState(voters: [1, 2, 3]), snapshotIndex: 1, snapshotTerm: 1,
+                hardState: HardState(term: 1, commit: 1), confState: ConfState(voters: [1, 2, 3]), snapshotIndex: 1,
+                snapshotTerm: 1,
                 entries: entries, applied: 1), now: start)
         #expect(restored.commit == 3)
     }
@@ -297,7 +316,8 @@ struct PaperRuleTests {
         var node = try RaftNode(
             configuration: RaftConfiguration(id: 1, seed: 1),
             restoring: PersistedState(
-                hardState: HardState(term: 1, commit: 2), confState: ConfState(voters: [1, 2, 3]), snapshotIndex: 1, snapshotTerm: 1,
+                hardState: HardState(term: 1, commit: 2), confState: ConfState(voters: [1, 2, 3]), snapshotIndex: 1,
+                snapshotTerm: 1,
                 entries: [Entry(term: 1, index: 2, kind: kind, data: data)], applied: 1), now: start)
         let campaigns1 = node.campaign(now: start)
         #expect(!campaigns1)

@@ -54,7 +54,9 @@ struct QuorumTests {
             let outgoing = MemberSet((3...7).filter { _ in Bool.random(using: &random) }.map { MemberID($0) })
             let joint = JointVoters(incoming: incoming, outgoing: outgoing)
             let indexes = (0...7).map { _ in UInt64.random(in: 0...9, using: &random) }
-            let halves = (Majority.reached(by: incoming) { indexes[Int($0)] }, Majority.reached(by: outgoing) { indexes[Int($0)] })
+            let halves = (
+                Majority.reached(by: incoming) { indexes[Int($0)] }, Majority.reached(by: outgoing) { indexes[Int($0)] }
+            )
             #expect(joint.reached { indexes[Int($0)] } == min(halves.0, halves.1))
             let answers: [Bool?] = (0...7).map { _ in [nil, true, false].randomElement(using: &random) ?? nil }
             let results = [incoming, outgoing].map { half in Majority.result(of: half) { answers[Int($0)] } }

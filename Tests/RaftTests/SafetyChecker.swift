@@ -26,7 +26,8 @@ struct SafetyChecker {
         case .voteResponse where !message.reject:
             let earlier = votes[message.term]?[message.from]
             guard earlier == nil || earlier == message.to else {
-                throw Violation(description: "\(message.from) voted for \(earlier ?? 0) and \(message.to) in term \(message.term)")
+                throw Violation(
+                    description: "\(message.from) voted for \(earlier ?? 0) and \(message.to) in term \(message.term)")
             }
             votes[message.term, default: [:]][message.from] = message.to
         case .vote:
@@ -50,7 +51,8 @@ struct SafetyChecker {
 
     func sawRestart(of node: RaftNode) throws(Violation) {
         guard node.term >= sentTerms[node.id] ?? 0 else {
-            throw Violation(description: "\(node.id) came back in term \(node.term) after speaking in term \(sentTerms[node.id] ?? 0)")
+            throw Violation(
+                description: "\(node.id) came back in term \(node.term) after speaking in term \(sentTerms[node.id] ?? 0)")
         }
     }
 
@@ -65,7 +67,8 @@ struct SafetyChecker {
         while let known = history[index] {
             // An entry somebody knew to be committed in a term at least this one's may be news to this leader.
             if known.knownInTerm < node.term, node.term(at: index) != known.term {
-                throw Violation(description: "leader \(node.id) of term \(node.term) lacks committed entry \(index) of term \(known.term)")
+                throw Violation(
+                    description: "leader \(node.id) of term \(node.term) lacks committed entry \(index) of term \(known.term)")
             }
             index += 1
         }

@@ -56,7 +56,9 @@ struct ScriptRunner {
         case "deliver": try deliverRound(arguments)
         case "settle": while !network.isEmpty { try deliverRound([]) }
         case "drop":
-            for message in network where Self.matches(message, arguments) { lines.append("lost: " + Transcript.describe(message)) }
+            for message in network where Self.matches(message, arguments) {
+                lines.append("lost: " + Transcript.describe(message))
+            }
             network.removeAll { Self.matches($0, arguments) }
         case "elect":
             try run("campaign", arguments)
@@ -70,7 +72,8 @@ struct ScriptRunner {
                 lines += member.node.map { Transcript.describe($0.status) } ?? ["\(member.id) is down"]
             }
         default:
-            guard let id = arguments.first.flatMap(MemberID.init), let position = members.firstIndex(where: { $0.id == id }) else {
+            guard let id = arguments.first.flatMap(MemberID.init), let position = members.firstIndex(where: { $0.id == id })
+            else {
                 throw Misspelt(command: name)
             }
             try run(name, position, Array(arguments.dropFirst()))
@@ -124,7 +127,9 @@ struct ScriptRunner {
         let state = ConfState(voters: list("voters"), learners: list("learners"))
         for id in state.voters + state.learners + list("strangers") {
             var member = Member(id: id)
-            if !list("strangers").contains(id) { found(&member, state, terms: values["terms\(id)"] == nil ? list("terms") : list("terms\(id)")) }
+            if !list("strangers").contains(id) {
+                found(&member, state, terms: values["terms\(id)"] == nil ? list("terms") : list("terms\(id)"))
+            }
             members.append(member)
             try restart(members.count - 1)
         }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import Raft
 
-/// Runs the scripts beside this file. `RAFT_SCRIPTS_REWRITE=1` writes what happens into them as what is expected; read the difference
-/// before believing it.
+/// Runs the scripts beside this file. `RAFT_SCRIPTS_REWRITE=1` writes what happens into them as what is expected; read the
+/// difference before believing it.
 struct ScriptTests {
     @Test(arguments: try ScriptFile.all())
     func happensAsWritten(path: String) throws {
@@ -15,7 +15,8 @@ struct ScriptTests {
             try script.write(actual)
             return
         }
-        let number = zip(script.lines, actual).enumerated().first { $1.0 != $1.1 }?.offset ?? min(script.lines.count, actual.count)
+        let number =
+            zip(script.lines, actual).enumerated().first { $1.0 != $1.1 }?.offset ?? min(script.lines.count, actual.count)
         #expect(
             actual == script.lines,
             """

@@ -107,7 +107,8 @@ struct SimulatedDisk {
 
     var persistedState: PersistedState {
         PersistedState(
-            hardState: hardState, confState: machine.confState, snapshotIndex: baseIndex, snapshotTerm: baseTerm, entries: entries,
+            hardState: hardState, confState: machine.confState, snapshotIndex: baseIndex, snapshotTerm: baseTerm,
+            entries: entries,
             applied: machine.applied)
     }
 }

@@ -13,7 +13,8 @@ extension ClusterSimulation {
         } else {
             let payloads = (0..<Int.random(in: 1...5, using: &random)).map { _ in nextBytes() }
             // Leaders take most of the proposals, or little would happen.
-            let target = node.role == .leader || chance(30) ? position : members.firstIndex { $0.node?.role == .leader } ?? position
+            let target =
+                node.role == .leader || chance(30) ? position : members.firstIndex { $0.node?.role == .leader } ?? position
             _ = try? members[target].node?.propose(payloads)
             try pump(target)
         }
@@ -40,25 +41,25 @@ extension ClusterSimulation {
         let position = Int.random(in: members.indices, using: &random)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<14: crash(position)
-        case 14..<24:
+        case 14..<26:
             crash(position)
             try start(position)
-        case 24..<46: try restartOne()
-        case 46..<56: partition()
-        case 56..<68: blocked = []
-        case 68..<78: try changeMembership()
-        case 78..<88: compact(position)
-        case 88..<92: try transfer(position)
-        case 92..<94:
+        case 26..<46: try restartOne()
+        case 46..<54: partition()
+        case 54..<64: blocked = []
+        case 64..<72: try changeMembership()
+        case 72..<81: compact(position)
+        case 81..<85: try transfer(position)
+        case 85..<94: worsen()
+        case 94..<96:
             members[position].node?.campaign(now: now)
             try pump(position)
-        case 94..<96:
+        case 96..<98:
             members[position].node?.forgetLeader()
             try pump(position)
-        case 96..<97:
+        default:
             members[position].node?.stepDown(.requested, now: now)
             try pump(position)
-        default: worsen()
         }
     }
 
@@ -83,7 +84,7 @@ extension ClusterSimulation {
         }
     }
 
-    private mutating func worsen() {
+    mutating func worsen() {
         faults.drop = [0, 2, 10, 30].randomElement(using: &random) ?? 0
         faults.duplicate = [0, 5, 20].randomElement(using: &random) ?? 0
         faults.slowMessage = [0, 1, 10].randomElement(using: &random) ?? 0
@@ -148,8 +149,9 @@ extension ClusterSimulation {
         for position in members.indices where !belonging.contains(members[position].id) { crash(position) }
     }
 
-    /// A member that was removed or demoted may hold more of the log than the voters who do not know of it yet, and need its vote;
-    /// it may not campaign itself. That price of changes that take effect when applied is known, and the same in etcd's raft.
+    /// A member that was removed or demoted may hold more of the log than the voters who do not know of it yet, and need its
+    /// vote; it may not campaign itself. That price of changes that take effect when applied is known, and the same in etcd's
+    /// raft.
     private var isHeldUpByFormerVoter: Bool {
         let nodes = members.compactMap(\.node)
         return nodes.contains { former in
@@ -185,7 +187,8 @@ extension ClusterSimulation {
         for member in members where members(of: node.confState).contains(member.id) {
             guard member.machine.applied >= range.lowerBound else {
                 throw Violation(
-                    description: "\(member.id) applied \(member.machine.applied) of \(range.lowerBound) after healing, leader \(node.id)")
+                    description:
+                        "\(member.id) applied \(member.machine.applied) of \(range.lowerBound) after healing, leader \(node.id)")
             }
         }
     }

@@ -67,7 +67,8 @@ enum Transcript {
         case .readIndex:
             parts.append("[" + message.entries.map { String(decoding: $0.data, as: UTF8.self) }.joined(separator: " ") + "]")
         case .readIndexResponse:
-            parts.append("[" + message.entries.map { String(decoding: $0.data, as: UTF8.self) }.joined() + "] at \(message.index)")
+            parts.append(
+                "[" + message.entries.map { String(decoding: $0.data, as: UTF8.self) }.joined() + "] at \(message.index)")
         case .timeoutNow, .transferLeader, .unreachable, .snapshotStatus:
             break
         }
@@ -85,9 +86,15 @@ enum Transcript {
         if let snapshot = effects.snapshot { writes.append("snapshot \(snapshot.index)/\(snapshot.term)") }
         if !effects.entries.isEmpty { writes.append("[" + effects.entries.map(describe).joined(separator: " ") + "]") }
         if let state = effects.hardState { writes.append("term \(state.term) vote \(state.vote) commit \(state.commit)") }
-        if !writes.isEmpty { lines.append("\(member) writes \(writes.joined(separator: ", "))" + (effects.mustSync ? "" : ", no sync")) }
-        for state in effects.readStates { lines.append("\(member) may read \(String(decoding: state.context, as: UTF8.self)) at \(state.index)") }
-        for context in effects.abandonedReads { lines.append("\(member) abandons read \(String(decoding: context, as: UTF8.self))") }
+        if !writes.isEmpty {
+            lines.append("\(member) writes \(writes.joined(separator: ", "))" + (effects.mustSync ? "" : ", no sync"))
+        }
+        for state in effects.readStates {
+            lines.append("\(member) may read \(String(decoding: state.context, as: UTF8.self)) at \(state.index)")
+        }
+        for context in effects.abandonedReads {
+            lines.append("\(member) abandons read \(String(decoding: context, as: UTF8.self))")
+        }
         for follower in effects.snapshotsWanted { lines.append("\(member) wants a snapshot for \(follower)") }
         return lines
     }

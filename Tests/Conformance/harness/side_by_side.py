@@ -110,23 +110,24 @@ class SideBySide:
         leading = ["--endpoints", daemon.endpoint] if endpoints else []
         return [str(program), *leading, *own]
 
-    def _run_side(self, side, program, arguments, stdin, endpoints):
+    def _run_side(self, side, program, arguments, stdin, endpoints, seconds):
         text = getattr(stdin, side) if isinstance(stdin, Pair) else stdin
         done = subprocess.run(
             self._command(side, program, arguments, endpoints),
             input=text.encode() if isinstance(text, str) else text or b"",
             capture_output=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             cwd=getattr(self.sides, side).daemon.folder,
             env=clean_environment() | {"ETCDCTL_API": "3"},
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def raw(self, *arguments, stdin=None, program=None, endpoints=True):
+    def raw(self, *arguments, stdin=None, program=None, endpoints=True, seconds=COMMAND_SECONDS):
         """Runs etcdctl (or another program) against both sides and compares nothing."""
         program = program or self.release.etcdctl
         futures = [
-            self._pool.submit(self._run_side, side, program, arguments, stdin, endpoints) for side in ("reference", "ours")
+            self._pool.submit(self._run_side, side, program, arguments, stdin, endpoints, seconds)
+            for side in ("reference", "ours")
         ]
         return Pair(*(future.result() for future in futures))
 
