@@ -13,8 +13,9 @@ func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies, exclude: exclude, resources: resources, swiftSettings: strict)
+/// Files that tests read by path are no sources.
+func tests(_ name: String, _ dependencies: [Target.Dependency], data: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: data, swiftSettings: strict)
 }
 
 // Arrows point down only; Sources/README.md tells what each room is for.
@@ -67,10 +68,33 @@ let rooms: [Target] = [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
             .unsafeFlags(["-static-stdlib", "-no-toolchain-stdlib-rpath", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
         ]),
+    .executableTarget(
+        name: "quorate-bench", dependencies: ["PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost", "Host", "Bytes"],
+        path: "Sources/Benchmarks", swiftSettings: strict),
+]
+
+let suites: [Target] = [
+    .target(name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit", swiftSettings: strict),
+    tests("BytesTests", ["Bytes"]),
+    tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),
+    tests("EtcdAPITests", ["EtcdAPI", "Bytes", "Host"], data: ["Fixtures"]),
+    tests("RaftTests", ["Raft", "Host"], data: ["Scripts"]),
+    tests("WALTests", ["WAL", "Records", "Raft", "Host", "Bytes", "Simulation"], data: ["Fixtures"]),
+    tests("PageStoreTests", ["PageStore", "Host", "Bytes", "LinuxHost", "Simulation"], data: ["Fixtures"]),
+    tests("MVCCTests", ["MVCC", "Bytes", "Host"]),
+    tests("LeaseTests", ["Lease", "Bytes", "Host"]),
+    tests("LinuxHostTests", ["LinuxHost", "Host"]),
+    tests("SimulationTests", ["Simulation", "Host"]),
+    tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+    tests("GRPCTests", ["Bytes", "HTTP2", "GRPC", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioEmbedded]),
+    tests("ConfigurationTests", ["Configuration"], data: ["Fixtures"]),
+    tests("TelemetryTests", ["Telemetry"], data: ["Fixtures"]),
 ]
 
 let package = Package(
     name: "quorate",
-    products: [.executable(name: "quorate", targets: ["quorate"])],
+    products: [
+        .executable(name: "quorate", targets: ["quorate"]), .executable(name: "quorate-bench", targets: ["quorate-bench"]),
+    ],
     dependencies: [.package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2")],
-    targets: rooms)
+    targets: rooms + suites)

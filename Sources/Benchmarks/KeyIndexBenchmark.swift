@@ -87,7 +87,7 @@ private final class KeyIndexBenchmark {
                 _ = index.put(ordered[number], at: next())
                 if number % 100 == 0 {
                     snapshot = index.snapshot()
-                    _ = index.reclaim()
+                    index.reclaim()
                 }
             }
             withExtendedLifetime(snapshot) {}
@@ -117,7 +117,7 @@ private final class KeyIndexBenchmark {
                     _ = index.put(anyKey(), at: next())
                     if number % turn == 0 {
                         snapshot = index.snapshot()
-                        _ = index.reclaim()
+                        index.reclaim()
                     }
                 }
                 withExtendedLifetime(snapshot) {}
@@ -168,7 +168,7 @@ private final class KeyIndexBenchmark {
                 _ = index.put(hot, at: next())
                 if number % 100 == 0 {
                     _ = index.snapshot()
-                    _ = index.reclaim()
+                    index.reclaim()
                 }
             }
         }
@@ -187,7 +187,7 @@ private final class KeyIndexBenchmark {
                 index.trim(anyKey(), at: revision)
                 if number % 1000 == 0 {
                     snapshot = index.snapshot()
-                    _ = index.reclaim()
+                    index.reclaim()
                 }
             }
             withExtendedLifetime(snapshot) {}

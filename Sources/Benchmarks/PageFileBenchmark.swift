@@ -44,7 +44,10 @@ private final class PageFileBenchmark {
 
     func run() throws(PageFileError) {
         let file = try PageFile.open(disk: disk, path: path)
-        try timeAppends(file, count: 100_000)
+        try timeAppends(file, count: 10_000)
+        try timeReads(try file.beginRead(), "mapped")
+        try timeAppends(file, count: 90_000)
+        try timeReads(try file.beginRead(), "mapped")
         try timeAppends(file, count: 900_000)
         try timeReads(try file.beginRead(), "mapped")
         try timeCopies(file)
@@ -113,18 +116,18 @@ private final class PageFileBenchmark {
             }
             precondition(bytes == total * (key.count + value.count))
         }
-        try report("lookup of each revision in turn, \(access)", count: total) { () throws(PageFileError) in
+        try report("lookup of each revision of \(total) in turn, \(access)", count: total) { () throws(PageFileError) in
             for main in 1...UInt64(total) { must(try cursor.findRevision(main: main, sub: 0)) }
         }
         let wanted = (0..<200_000).map { _ in random.next() % UInt64(total) + 1 }
-        try report("lookup of revisions at random, \(access)", count: wanted.count) { () throws(PageFileError) in
+        try report("lookup of revisions of \(total) at random, \(access)", count: wanted.count) { () throws(PageFileError) in
             for main in wanted { must(try cursor.findRevision(main: main, sub: 0)) }
         }
         let ascending = wanted.sorted()
-        try report("lookup of every fifth revision or so, \(access)", count: wanted.count) { () throws(PageFileError) in
+        try report("lookup of 200000 revisions of \(total), sorted, \(access)", count: wanted.count) { () throws(PageFileError) in
             for main in ascending { must(try cursor.findRevision(main: main, sub: 0)) }
         }
-        try report("lookup of keys at random, \(access)", count: wanted.count) { () throws(PageFileError) in
+        try report("lookup of keys of \(total) at random, \(access)", count: wanted.count) { () throws(PageFileError) in
             for main in wanted { must(try cursor.find(keyBytes(main))) }
         }
         withExtendedLifetime(reader) {}

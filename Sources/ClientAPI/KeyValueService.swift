@@ -9,7 +9,7 @@ import StateMachine
 final class KeyValueService {
     private let member: LoopMember
     private let limits: ClientLimits
-    private(set) lazy var ranges: any GRPCStreamHandler = RangeHandler(member)
+    private(set) lazy var ranges: any GRPCStreamHandler = RangeHandler(member, checksSortOptions: limits.behavesAsMinor >= 6)
     private(set) lazy var puts = UnaryHandler { [unowned self] in put($0, $1) }
     private(set) lazy var deletions = UnaryHandler { [unowned self] in deleteRange($0, $1) }
     private(set) lazy var transactions = UnaryHandler { [unowned self] in transaction($0, $1) }
@@ -22,31 +22,37 @@ final class KeyValueService {
 
     private func put(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         do {
-            let outline = try PutOutline(message)
-            if let refusal = outline.refusal ?? whyNoRoom(outline.cost) { return stream.refuse(refusal) }
+            let request = try BorrowedPutRequest(message)
+            try RequestCheck.put(request)
+            if let refusal = whyNoRoom(Quota.cost(request)) { return stream.refuse(refusal) }
+            if request.isCanonical { return propose(message, as: .put, stream) }
+            try PutRequest(decoding: message).encoded().withUnsafeBytes { propose($0, as: .put, stream) }
+        } catch let error as EtcdError {
+            stream.refuse(error)
         } catch {
-            return stream.refuseMalformed(error)
+            stream.refuseMalformed(error)
         }
-        propose(message, as: .put, stream)
     }
 
     private func deleteRange(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         do {
             let request = try DeleteRangeRequest(decoding: message)
             try RequestCheck.deleteRange(request)
+            if CanonicalForm.holds(message, as: .deleteRange) { return propose(message, as: .deleteRange, stream) }
+            request.encoded().withUnsafeBytes { propose($0, as: .deleteRange, stream) }
         } catch let error as EtcdError {
-            return stream.refuse(error)
+            stream.refuse(error)
         } catch {
-            return stream.refuseMalformed(error)
+            stream.refuseMalformed(error)
         }
-        propose(message, as: .deleteRange, stream)
     }
 
     private func transaction(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         let request: TxnRequest
         do {
             request = try TxnRequest(decoding: message)
-            try RequestCheck.transaction(request, limit: limits.transactionOperations)
+            try RequestCheck.transaction(
+                request, limit: limits.transactionOperations, sortOptions: limits.behavesAsMinor >= 6)
         } catch let error as EtcdError {
             return stream.refuse(error)
         } catch {
@@ -60,7 +66,9 @@ final class KeyValueService {
         if let refusal = whyNoRoom(Quota.cost(request, countsNested: limits.behavesAsMinor >= 6)) {
             return stream.refuse(refusal)
         }
-        propose(message, as: .txn, stream)
+        // Repeated fields are read differently by Go's decoders of different releases, so such bytes must not enter the log.
+        if CanonicalForm.holds(message, as: .txn) { return propose(message, as: .txn, stream) }
+        request.encoded().withUnsafeBytes { propose($0, as: .txn, stream) }
     }
 
     private func answer(_ transaction: ReadOnlyTransaction, _ stream: GRPCStream) {
@@ -95,40 +103,6 @@ final class KeyValueService {
         guard cost > 0, let quota = status.quota, status.pageFileSize + Int64(cost) >= quota else { return nil }
         if !status.isRaised(.nospace) { member.raiseNoSpace() }
         return .noSpace
-    }
-}
-
-/// What has to be known of a put before it is proposed, read in place: the client's bytes go into the log as they came.
-struct PutOutline {
-    private(set) var cost = 0
-    private(set) var refusal: EtcdError?
-
-    init(_ message: UnsafeRawBufferPointer) throws(DecodeError) {
-        var key = 0
-        var value = 0
-        var lease: Int64 = 0
-        var ignoresValue = false
-        var ignoresLease = false
-        var reader = ByteReader(message)
-        while let tag = try reader.nextTag() {
-            switch tag.field {
-            case 1: key = try reader.borrowedBytes(tag).count
-            case 2: value = try reader.borrowedBytes(tag).count
-            case 3: lease = try reader.int64(tag)
-            case 4: _ = try reader.bool(tag)
-            case 5: ignoresValue = try reader.bool(tag)
-            case 6: ignoresLease = try reader.bool(tag)
-            default: try reader.skip(tag)
-            }
-        }
-        cost = Quota.keyValueOverhead + key + value
-        if key == 0 {
-            refusal = .emptyKey
-        } else if ignoresValue, value > 0 {
-            refusal = .valueProvided
-        } else if ignoresLease, lease != 0 {
-            refusal = .leaseProvided
-        }
     }
 }
 

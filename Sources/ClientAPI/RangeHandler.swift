@@ -7,16 +7,25 @@ import MVCC
 /// `KV.Range`. A short answer is encoded at once; a long one is measured and sent in portions, as fast as the client reads,
 /// so that neither the loop nor the memory belongs to one client.
 final class RangeHandler: GRPCStreamHandler {
+    /// Answers up to this long are encoded in one go.
+    private static let shortBytes = 1 << 20
+
     private let member: LoopMember
     private var scratch = ByteWriter(capacity: 4096)
 
-    init(_ member: LoopMember) { self.member = member }
+    /// Unknown sort orders and targets are refused from 3.6 on.
+    private let checksSortOptions: Bool
+
+    init(_ member: LoopMember, checksSortOptions: Bool) {
+        self.member = member
+        self.checksSortOptions = checksSortOptions
+    }
 
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
         let request: RangeRequest
         do {
             request = try RangeRequest(decoding: message)
-            try RequestCheck.range(request)
+            try RequestCheck.range(request, sortOptions: checksSortOptions)
         } catch let error as EtcdError {
             return stream.refuse(error)
         } catch {
@@ -29,16 +38,19 @@ final class RangeHandler: GRPCStreamHandler {
     private func answer(_ query: RangeQuery, _ stream: GRPCStream) {
         member.reading(stream) { reader, published in
             let current = reader.currentRevision
-            if try query.isLong(in: reader, current: current) {
-                let long = LongRange(member, published, try query.portions(in: reader, current: current), stream)
-                stream.userData = long
-                long.goOn()
-                return
-            }
             scratch.removeAll(keepingAtMost: 1 << 20)
-            try query.encode(header: published.status.header, from: &reader, current: current, into: &scratch)
-            scratch.withBytes { stream.sendEncoded($0) }
-            stream.finish()
+            let isShort =
+                try !query.isLong(in: reader, current: current)
+                && query.encode(
+                    header: published.status.header, from: &reader, current: current, into: &scratch,
+                    byteLimit: RangeHandler.shortBytes)
+            if isShort {
+                scratch.withBytes { stream.sendEncoded($0) }
+                return stream.finish()
+            }
+            let long = LongRange(member, published, try query.portions(in: reader, current: current), stream)
+            stream.userData = long
+            long.goOn()
         }
     }
 

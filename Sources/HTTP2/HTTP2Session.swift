@@ -36,6 +36,9 @@ public final class HTTP2Session {
     let counters: CounterSet<ServerCounter>
     weak var owner: (any HTTP2SessionOwner)?
 
+    /// An idle session keeps room for so many streams in its tables; a burst of more gives the memory back.
+    static let streamsKeptRoomFor = 256
+
     /// nil once abandoned.
     var library: OpaquePointer?
     var streams: [HTTP2Stream] = []
@@ -202,6 +205,7 @@ public final class HTTP2Session {
             // Whoever holds it must not keep the sink's object alive through it.
             streams.removeLast().attachment = nil
         }
+        if streams.isEmpty, streams.capacity > Self.streamsKeptRoomFor { streams = [] }
     }
 
     private func endStream(_ stream: HTTP2Stream, _ end: StreamEnd) {

@@ -71,7 +71,7 @@ extension HTTP2Session {
             stream.changeNoted = false
             if stream.belongs(to: self), !stream.resetByServer { submit(stream) }
         }
-        changed.removeAll(keepingCapacity: true)
+        changed.removeAll(keepingCapacity: changed.capacity <= Self.streamsKeptRoomFor)
     }
 
     private func submit(_ stream: HTTP2Stream) {

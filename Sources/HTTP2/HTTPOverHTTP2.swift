@@ -20,6 +20,9 @@ public final class HTTPOverHTTP2: HTTP2RequestSink {
         counters.add(.httpRequests)
         if stream.requestEnded {
             dispatch(body)
+        } else if let length = body.request.first("content-length").flatMap({ Int($0) }), length > limits.maximumBodyBytes {
+            counters.add(.bodiesTooLarge)
+            body.refuse(status: 413)
         } else {
             body.arm(limits.bodyTimeout) { [counters] in counters.add(.bodyTimeouts) }
         }

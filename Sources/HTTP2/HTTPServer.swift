@@ -108,7 +108,7 @@ public final class HTTPServer: Sendable {
         }
         let (loop, application) = entry.bound.value
         guard gate.tryEnter() else {
-            loop.counters.add(.connectionsRefused)
+            loop.refused(channel)
             throw ChannelError.ioOnClosedChannel
         }
         loop.counters.add(.connectionsAccepted)

@@ -23,6 +23,7 @@ public final class ServerLoop {
     private var whenDrained: EventLoopPromise<Void>?
     /// The buffer that output is gathered in before its size is known. Empty between flushes.
     private var scratch: ByteBuffer
+    private var isGathering = false
 
     /// Large enough that a burst of a thousand small replies is one write.
     static let scratchBytes = 128 << 10
@@ -55,9 +56,9 @@ public final class ServerLoop {
         eventLoop.assumeIsolated().execute { self.flushScheduledOutput() }
     }
 
-    /// Sends what was written in this turn of the loop now.
+    /// Sends what was written in this turn of the loop now. From within a call that a flush makes, it waits for the end of the turn.
     public func flushPending() {
-        while !dirty.isEmpty {
+        while !dirty.isEmpty, !isGathering {
             let connections = dirty
             dirty.removeAll(keepingCapacity: true)
             for connection in connections { connection.flushOutput() }
@@ -72,6 +73,8 @@ public final class ServerLoop {
     /// Runs `produce` on the scratch buffer; the result is what it wrote, nil if nothing.
     func gather<E: Error>(_ produce: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> ByteBuffer? {
         scratch.clear(minimumCapacity: Self.scratchBytes)
+        isGathering = true
+        defer { isGathering = false }
         var failure: E?
         let count = scratch.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.scratchBytes) { room in
             do throws(E) {
@@ -97,6 +100,13 @@ public final class ServerLoop {
         let connection = ConnectionInfo(eventLoop: eventLoop, address: channel.remoteAddress, isEncrypted: isEncrypted)
         try channel.pipeline.syncOperations.addHandler(
             ProtocolDetector(loop: self, connection: connection, application: application))
+    }
+
+    /// The connection was one too many.
+    func refused(_ channel: any Channel) {
+        counters.add(.connectionsRefused)
+        let connection = ConnectionInfo(eventLoop: eventLoop, address: channel.remoteAddress, isEncrypted: false)
+        report(.warning, connection, "connection closed: the limit of open connections is reached")
     }
 
     func add(_ connection: any ServedConnection) {

@@ -22,7 +22,7 @@ extension LeaseTable {
         return due
     }
 
-    /// Applies a checkpoint: the seconds a later leader grants; 0 stands for the whole time again. Unknown leases are passed over.
+    /// Applies a checkpoint: the seconds a later leader grants; 0 stands for the whole time again. Unknown leases are skipped.
     public mutating func applyCheckpoint(_ id: Int64, remainingTTL: Int64) {
         guard let place = places[id] else { return }
         leases[place].remainingTTL = remainingTTL

@@ -46,7 +46,7 @@ extension LeaseTable {
     /// find room.
     static let endsPerSecond = 750
 
-    /// From now on leases end here. Each gets its whole time, or what its last checkpoint left of it, and `extend` on top, because
+    /// From now on leases end here. Each gets its whole time, or what its last checkpoint left of it, and `extend` on top, as
     /// the leader before may have renewed it up to its last moment. Where too many would end within a second, some end later.
     public mutating func promote(now: Instant, extend: Instant.Span) {
         isLeading = true
@@ -88,8 +88,8 @@ extension LeaseTable {
         return .renewed(ttl: leases[place].ttl)
     }
 
-    /// Up to `limit` leases that have ended, earliest first, no faster than may be: to be revoked through the log. One that is not
-    /// gone by then comes up again after three seconds.
+    /// Up to `limit` leases that have ended, earliest first, no faster than may be: to be revoked through the log. One that is
+    /// not gone by then comes up again after three seconds.
     public mutating func expired(now: Instant, limit: Int) -> [Int64] {
         guard isLeading else { return [] }
         let limit = min(limit, revocationRate.allowance(now))
@@ -110,8 +110,8 @@ extension LeaseTable {
         return ended
     }
 
-    /// When to look for expired leases or due checkpoints next; nil when there will be none. It may be early, never late: renewals
-    /// do not move it.
+    /// When to look for expired leases or due checkpoints next; nil when there will be none. It may be early, never late:
+    /// renewals do not move it.
     public var nextWake: Instant? {
         guard isLeading else { return nil }
         let wakes = [revocations.first.map { revocationRate.next(from: $0.at) }, writesCheckpoints ? checkpoints.first?.at : nil]

@@ -20,9 +20,13 @@ public struct RangeQuery {
     /// Encodes the answer at `current`, the newest revision the caller may see.
     ///
     /// `header` fills in who answers; its revision is `current`. On an error nothing has been written.
+    ///
+    /// - Parameter byteLimit: an answer in key order that grows past it is taken back, for ``RangePortions`` to send.
+    /// - Returns: whether the answer was written.
+    @discardableResult
     public func encode(
-        header: ResponseHeader, from reader: inout Reader, current: Int64, into writer: inout ByteWriter
-    ) throws(StoreError) {
+        header: ResponseHeader, from reader: inout Reader, current: Int64, into writer: inout ByteWriter, byteLimit: Int = .max
+    ) throws(StoreError) -> Bool {
         let revision = try reader.resolve(revision: request.revision, current: current)
         let start = writer.count
         do throws(StoreError) {
@@ -34,17 +38,25 @@ public struct RangeQuery {
             } else if needsAll {
                 try encodeSorted(from: &reader, at: revision, into: &writer)
             } else {
-                try encodeInOrder(from: &reader, at: revision, into: &writer)
+                let end = byteLimit == .max ? Int.max : start + byteLimit
+                guard try encodeInOrder(from: &reader, at: revision, into: &writer, end: end) else {
+                    writer.truncate(to: start)
+                    return false
+                }
             }
+            return true
         } catch {
             writer.truncate(to: start)
             throw error
         }
     }
 
-    private func encodeInOrder(from reader: inout Reader, at revision: Int64, into writer: inout ByteWriter) throws(StoreError) {
+    private func encodeInOrder(
+        from reader: inout Reader, at revision: Int64, into writer: inout ByteWriter, end: Int
+    ) throws(StoreError) -> Bool {
         let limit = request.limit > 0 ? Int(clamping: request.limit) : Int.max
         var found = 0
+        var isTooLong = false
         var failure: StoreError?
         reader.index.visit(range, at: revision) { _, place in
             if found == limit {
@@ -55,6 +67,10 @@ public struct RangeQuery {
             do throws(StoreError) {
                 let stored = try reader.value(at: place)
                 try append(stored, to: &writer)
+                if writer.count > end {
+                    isTooLong = true
+                    return false
+                }
             } catch {
                 failure = error
                 return false
@@ -62,8 +78,10 @@ public struct RangeQuery {
             return true
         }
         if let failure { throw failure }
+        if isTooLong { return false }
         writer.field(3, found > limit)
         writer.field(4, Int64(found > limit ? reader.index.count(range, at: revision) : found))
+        return true
     }
 
     private func encodeSorted(from reader: inout Reader, at revision: Int64, into writer: inout ByteWriter) throws(StoreError) {

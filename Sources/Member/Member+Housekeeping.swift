@@ -48,12 +48,14 @@ extension Member {
         guard raft.applied == raft.commit else { return }
         if !isReady { proposeOwn(.publish) }
         if isReady, machine.membership.clusterVersion.map({ $0 < agreedVersion }) ?? true { proposeOwn(.clusterVersion) }
-        let pending = ownRequests.values.filter { if case .revokeLease = $0 { true } else { false } }.count
+        let pending = pendingRevocations
         if pending < Member.largestRevocationCount {
             for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
                 proposeOwn(.revokeLease(id))
             }
         }
+        // Go members misread checkpoints: they are written only while no other member is a voter.
+        machine.leases.writesCheckpoints = confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty
         let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
         if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
@@ -65,6 +67,11 @@ extension Member {
         {
             proposeOwn(.liftNoSpace)
         }
+    }
+
+    /// Revocations on their way through the log.
+    var pendingRevocations: Int {
+        ownRequests.values.count { if case .revokeLease = $0 { true } else { false } }
     }
 
     private var agreedVersion: ClusterVersion { ClusterVersion(settings.behavesAs.major, settings.behavesAs.minor) }

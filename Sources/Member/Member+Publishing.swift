@@ -26,7 +26,9 @@ extension Member {
     func nextWake(_ now: Instant) -> Instant? {
         // Work in portions goes on at once.
         if machine.store.isCompacting { return now }
-        var wakes = [raft.nextWake, machine.leases.nextWake, waiting.nextDeadline, spaceGuard.nextWake]
+        var wakes = [raft.nextWake, waiting.nextDeadline, spaceGuard.nextWake]
+        // With as many revocations on their way as may be, the next wait for those to be applied.
+        if pendingRevocations < Member.largestRevocationCount { wakes.append(machine.leases.nextWake) }
         if raft.role == .leader { wakes.append(autoCompaction.nextWake) }
         if machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
         return wakes.compactMap(\.self).min()

@@ -40,7 +40,7 @@ extension Member {
     private func handle(_ request: ClientRequest, now: Instant) {
         switch request.command {
         case .propose: preconditionFailure("proposals are taken together")
-        case .renewLease(let id): answer(request, renew(id, now: now))
+        case .renewLease(let id): renewals.append((id, request.reply))
         case .leaseTimeToLive(let id, let keys): answer(request, times(of: id, keys: keys, now: now))
         case .listLeases: answer(request, .leases(machine.leases.list(now: now)))
         case .changeMembership(let change): changeMembership(change, request.reply, now: now)
@@ -55,19 +55,30 @@ extension Member {
         output.answers.append((request.reply, answer))
     }
 
-    private func renew(_ id: Int64, now: Instant) -> MemberAnswer {
-        guard raft.role == .leader else { return .refused(raft.leader == 0 ? .noLeader : .notLeader) }
-        do throws(LeaseRefusal) {
-            let renewed = try machine.leases.renew(id, now: now)
-            if renewed.clearsCheckpoint { proposeOwn(.checkpoint([LeaseCheckpoint(id: id, remainingTTL: 0)])) }
-            return .leaseRenewed(ttl: renewed.ttl)
-        } catch {
-            return .refused(.leaseNotFound)
+    /// Answers renewals that can be; one whose lease is being revoked, or has a checkpoint to be cleared first, waits its turn.
+    func answerRenewals(now: Instant) {
+        guard !renewals.isEmpty else { return }
+        let waiting = renewals
+        renewals.removeAll(keepingCapacity: true)
+        for (id, reply) in waiting {
+            guard raft.role == .leader else {
+                output.answers.append((reply, .refused(raft.leader == 0 ? .noLeader : .notLeader)))
+                continue
+            }
+            switch machine.leases.renewal(of: id, now: now) {
+            case .renewed(let ttl): output.answers.append((reply, .leaseRenewed(ttl: ttl)))
+            case .notFound: output.answers.append((reply, .refused(.leaseNotFound)))
+            case .checkpointed:
+                proposeOwn(.checkpoint([LeaseCheckpoint(id: id, remainingTTL: 0)]))
+                renewals.append((id, reply))
+            case .ending, .notLeading: renewals.append((id, reply))
+            }
         }
     }
 
     private func times(of id: Int64, keys: Bool, now: Instant) -> MemberAnswer {
         guard raft.role == .leader else { return .refused(raft.leader == 0 ? .noLeader : .notLeader) }
+        guard machine.leases.isLeading else { return .refused(.leaderChanged) }
         guard let lease = machine.leases.lease(id, now: now) else { return .refused(.leaseNotFound) }
         return .leaseTimes(
             remaining: lease.remaining.nanoseconds / 1_000_000_000, granted: lease.ttl,

@@ -39,6 +39,8 @@ public final class Member {
     var newestGroup: UInt64 = 0
     var pageFileInUse: Int64
     var autoCompaction: AutoCompaction
+    /// Renewals not answered yet.
+    var renewals: [(id: Int64, reply: ReplyAddress)] = []
     var spaceGuard = SpaceGuard()
     var requestIDs: RequestIDs
     var isReady = false
@@ -79,9 +81,11 @@ public final class Member {
         }
         accept(inbox.requests, now: now)
         try obey(now: now)
+        answerRenewals(now: now)
         try housekeeping(now: now)
         // What housekeeping proposed is on its way within the same turn.
         try obey(now: now)
+        answerRenewals(now: now)
         answerReads()
         waiting.expire(now) { output.answers.append(($0, .refused(.timeout))) }
         output.published = publish()

@@ -54,7 +54,7 @@ public struct MemberOpening {
         if let torn = replay.tornTail { notices.append(.tornTail(file: torn.file, offset: torn.offset)) }
         let persisted = try begin(&log, replay, found)
         if exists { notices.append(.restarted(commit: persisted.hardState.commit, snapshot: found.marker.index)) }
-        let machine = try openMachine(settings, committer, found)
+        let machine = try openMachine(&settings, committer, found)
         if machine.appliedIndex < found.marker.index {
             throw .directory(
                 "\(directory.pageFilePath) holds entries up to \(machine.appliedIndex), and the newest snapshot is at "
@@ -159,11 +159,14 @@ public struct MemberOpening {
     // MARK: state machine
 
     private func openMachine(
-        _ settings: MemberSettings, _ committer: PageCommitter, _ found: FoundSnapshot
+        _ settings: inout MemberSettings, _ committer: PageCommitter, _ found: FoundSnapshot
     ) throws(MemberFailure) -> StateMachine {
         do {
             let pages = try committer.file.beginRead()
-            let stored = try StoredState(pages, electionTimeout: settings.electionTimeout)
+            let stored = try StoredState(pages, settings)
+            if settings.followsDirectory, let version = stored.clusterVersion {
+                settings.behavesAs = MemberSettings.release(of: version)
+            }
             let report = progress
             let restored = try Store.restore(from: pages) { report(.indexed(revisions: $0)) }
             var leases = stored.leases

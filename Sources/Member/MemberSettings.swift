@@ -17,7 +17,9 @@ public struct MemberSettings: Sendable {
     public var catchUpEntries: UInt64 = 5_000
     public var quota: Int64? = 2 << 30
     /// The etcd version to behave as; its major and minor are the highest cluster version to agree to.
-    public var behavesAs = ClusterVersion(3, 6)
+    public var behavesAs = ClusterVersion(3, 6, 14)
+    /// Behave as the cluster version that the directory holds, if it holds one: the way back to etcd stays open.
+    public var followsDirectory = false
     /// The page file is committed after this long, or this many changes.
     public var commitInterval: Instant.Span = .milliseconds(100)
     public var commitChanges = 10_000
@@ -36,6 +38,16 @@ public struct MemberSettings: Sendable {
         self.name = name
         self.clientURLs = clientURLs
         self.seed = seed
+    }
+
+    /// The newest release of a minor version that this member behaves like, as peers are told it.
+    public static func release(of version: ClusterVersion) -> ClusterVersion {
+        switch (version.major, version.minor) {
+        case (3, 5): ClusterVersion(3, 5, 30)
+        case (3, 6): ClusterVersion(3, 6, 14)
+        case (3, 7): ClusterVersion(3, 7, 1)
+        default: version
+        }
     }
 
     /// How long a client waits for its request at most (etcd's `ReqTimeout`).

@@ -16,9 +16,10 @@ struct StoredState {
     var alarms = AlarmTable()
     var downgrade: DowngradeRecord?
     var isAuthenticationEnabled = false
+    var clusterVersion: ClusterVersion?
 
-    init(_ pages: ReadTransaction, electionTimeout: Instant.Span) throws {
-        leases = LeaseTable(electionTimeout: electionTimeout)
+    init(_ pages: ReadTransaction, _ settings: MemberSettings) throws {
+        leases = LeaseTable(electionTimeout: settings.electionTimeout, heartbeatInterval: settings.heartbeatInterval)
         let meta = try pages.bucket(BucketName.meta.name)
         consistentIndex = try StoredState.number(meta?.value(MetaKey.consistentIndex))
         term = try StoredState.number(meta?.value(MetaKey.term))
@@ -28,6 +29,9 @@ struct StoredState {
         alarms = AlarmTable(members)
         if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("downgrade".utf8)) {
             downgrade = try DowngradeRecord(decodingJSON: [UInt8](bytes))
+        }
+        if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("clusterVersion".utf8)) {
+            clusterVersion = try ClusterVersion(parsing: String(decoding: bytes, as: UTF8.self))
         }
         let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))
         isAuthenticationEnabled = enabled.map { $0.count == 1 && $0[0] == 1 } ?? false

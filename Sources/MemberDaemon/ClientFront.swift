@@ -31,13 +31,15 @@ final class ClientFront: Sendable {
         var limits = ClientLimits()
         limits.requestBytes = Int(clamping: configuration.maxRequestBytes)
         limits.transactionOperations = Int(clamping: configuration.maxTransactionOperations)
-        limits.etcdVersion = configuration.compatibilityVersion.etcdVersion
+        limits.etcdVersion = settings.behavesAs.description
         limits.behavesAsMinor = settings.behavesAs.minor
         let pages = HealthPages(
             port: member, registry: daemon.registry, etcdVersion: limits.etcdVersion, version: daemon.version.version,
             refreshMetrics: { [metrics = daemon.metrics] in MetricsRefresh.run(metrics, member) })
         let frozenLimits = limits
-        server = try HTTPServer.make(group: group, configuration: serving) { loop in
+        server = try HTTPServer.make(
+            group: group, configuration: serving, gate: ConnectionGate(limit: System.connectionLimit)
+        ) { loop in
             let index = counter.withLock { count in
                 defer { count += 1 }
                 return count

@@ -9,7 +9,7 @@ import WAL
 extension MemberDaemon {
     /// Opens or makes the data directory the configuration names.
     func openDirectory() throws(MemberFailure) -> OpenedMember {
-        let disk = LinuxDisk()
+        let disk = ObservedDisk(LinuxDisk(), walSync: metrics.disk.walFsync)
         let walPath = configuration.walDirectory.isEmpty ? nil : configuration.walDirectory
         let directory = DataDirectory(configuration.dataDirectory, walPath: walPath)
         let initial = try initialMembers(disk, directory)
@@ -34,7 +34,7 @@ extension MemberDaemon {
     }
 
     /// The members of a cluster that starts now; none where the directory holds a log already.
-    private func initialMembers(_ disk: LinuxDisk, _ directory: DataDirectory) throws(MemberFailure) -> [MemberRecord] {
+    private func initialMembers(_ disk: any Disk, _ directory: DataDirectory) throws(MemberFailure) -> [MemberRecord] {
         if (try? WriteAheadLog.exists(disk, directory.walPath)) == true { return [] }
         do throws(ConfigurationError) {
             guard configuration.initialClusterState == .new else {
@@ -60,6 +60,7 @@ extension MemberDaemon {
             clientURLs: configuration.advertiseClientURLs.map(\.description), seed: SystemRandom.number())
         let behaves = configuration.compatibilityVersion.etcdVersion.split(separator: ".").compactMap { Int($0) }
         settings.behavesAs = ClusterVersion(behaves[0], behaves[1], behaves[2])
+        settings.followsDirectory = configuration.compatibilityVersion == .automatic
         settings.heartbeatInterval = .milliseconds(Int64(configuration.heartbeatMilliseconds))
         settings.electionTimeout = .milliseconds(Int64(configuration.electionMilliseconds))
         settings.preVote = configuration.preVote

@@ -312,8 +312,9 @@ extension Cursor {
         guard let separator = branch.key(current) else { throw badElement(branch) }
         if probe.order(separator) > 0 { return .elsewhere }
         guard current + 1 < branch.count else { return .inLeaf }
-        guard let following = branch.key(current + 1), let last = branch.key(branch.count - 1) else { throw badElement(branch) }
+        guard let following = branch.key(current + 1) else { throw badElement(branch) }
         if probe.order(following) > 0 { return .inLeaf }
+        guard let last = branch.key(branch.count - 1) else { throw badElement(branch) }
         if probe.order(last) <= 0 { return .elsewhere }
         guard let child = branch.childIndex(probe, start: current + 1) else { throw badElement(branch) }
         frames[depth - 1].index = Int32(child)

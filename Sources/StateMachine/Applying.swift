@@ -119,7 +119,7 @@ extension StateMachine {
         if let compaction = request.compaction { return try compact(compaction) }
         if let grant = request.leaseGrant { return self.grant(grant, now: now) }
         if let revoke = request.leaseRevoke { return try self.revoke(revoke) }
-        if let checkpoint = request.leaseCheckpoint { return self.checkpoint(checkpoint, now: now) }
+        if let checkpoint = request.leaseCheckpoint { return self.checkpoint(checkpoint) }
         if let alarm = request.alarm { return self.alarm(alarm) }
         if request.authStatus != nil { return authenticationStatus() }
         if request.authEnable != nil {

@@ -33,15 +33,9 @@ extension StateMachine {
         return respond { LeaseRevokeResponse(header: header).encode(into: &$0) }
     }
 
-    func checkpoint(_ request: LeaseCheckpointRequest, now: Instant) -> ApplyReply {
-        for checkpoint in request.checkpoints {
-            do throws(LeaseRefusal) {
-                try leases.checkpoint(id: checkpoint.id, remainingTTL: checkpoint.remainingTTL, now: now)
-            } catch {
-                storeLeases()
-                return .refused(StateMachine.error(of: error))
-            }
-        }
+    func checkpoint(_ request: LeaseCheckpointRequest) -> ApplyReply {
+        leases.storesRemainingTTL = membership.isAtLeast(3, 6)
+        for checkpoint in request.checkpoints { leases.applyCheckpoint(checkpoint.id, remainingTTL: checkpoint.remainingTTL) }
         storeLeases()
         return respond { LeaseCheckpointResponse(header: header).encode(into: &$0) }
     }

@@ -6,6 +6,7 @@ public enum Quota {
     static let leaseOverhead = 64
 
     static func cost(_ put: PutRequest) -> Int { keyValueOverhead + put.key.count + put.value.count }
+    public static func cost(_ put: BorrowedPutRequest) -> Int { keyValueOverhead + put.key.count + put.value.count }
 
     /// The dearer branch; nested transactions count only where `countsNested` (etcd 3.6.14, 3.7.1 on).
     public static func cost(_ transaction: TxnRequest, countsNested: Bool) -> Int {

@@ -94,8 +94,8 @@ import Testing
         #expect(!InternalRaftRequest().isAuthentication)
     }
 
-    /// etcd 3.5 publishes its attributes as a bare v2 request (ID 1, Method 2, Path 3, Val 4, Dir 5, ...), whose fields are of other
-    /// types: it must not pass for a v3 request.
+    /// etcd 3.5 publishes its attributes as a bare v2 request (ID 1, Method 2, Path 3, Val 4, Dir 5, ...), whose fields are of
+    /// other types: it must not pass for a v3 request.
     @Test func bareV2RequestsDoNotPassForEntries() {
         let put =
             "0807" + "1203505554" + "1a0a2f302f76657273696f6e" + "2205332e352e30" + "2800" + "3200" + "3800" + "4800" + "5000"

@@ -4,7 +4,7 @@ import Testing
 
 @testable import EtcdAPI
 
-/// Decoders and walkers take any bytes: they give a value or an error, and what they give encodes to something that gives it again.
+/// Decoders and walkers take any bytes: they give a value or an error, and a value's encoding gives that value again.
 @Suite struct FuzzTests {
     private func decode(_ name: String, _ bytes: [UInt8], _ seed: UInt64) throws {
         let type = try #require(messageTypes[name])

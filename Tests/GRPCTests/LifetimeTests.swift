@@ -225,4 +225,53 @@ import Testing
         #expect(ids.allSatisfy { test.response($0).messages == [[3]] })
         #expect(service.bursts > 0)
     }
+
+    // MARK: Anything
+
+    /// Whatever clients send, cut and end how they like, every call that opened closes once, and nothing stays behind.
+    @Test(arguments: 0..<40)
+    func everyCallClosesOnce(seed: UInt64) throws {
+        var random = seed &* 0x9e37_79b9_7f4a_7c15 | 1
+        func next(_ bound: UInt64) -> Int {
+            random ^= random << 13
+            random ^= random >> 7
+            random ^= random << 17
+            return Int(random % bound)
+        }
+        let service = ScriptedService.bidirectional()
+        service.message = { stream, message in
+            if message.count % 7 == 6 { return stream.finish(GRPCStatus(.unknown, "seven")) }
+            if message.count % 31 == 30 { return stream.cancel() }
+            stream.send { $0.append(message) }
+        }
+        let test = try GRPCTestConnection(service, client: HTTP2TestClient(window: 200), maximumMessageBytes: 300) {
+            $0.http2.streamOutputHigh = 400
+            $0.http2.streamOutputLow = 100
+            $0.http2.connectionOutputHold = 2_000
+            $0.http2.connectionInputLimit = 3_000
+        }
+        var open: [Int32] = []
+        for _ in 0..<150 {
+            switch next(8) {
+            case 0...2:
+                let fields = next(3) == 0 ? [("grpc-timeout", "\(next(200))m")] : []
+                open.append(test.client.call("/test.Echo/Call", [], fields, ends: false))
+            case 3...5 where !open.isEmpty:
+                var bytes: [UInt8] = []
+                for _ in 0..<next(5) { bytes += framed([UInt8](repeating: 1, count: next(320)), flag: next(40) == 0 ? 1 : 0) }
+                bytes.removeLast(min(bytes.count, next(4) == 0 ? next(10) : 0))
+                test.client.send(bytes, on: open[next(UInt64(open.count))], ends: next(4) == 0)
+            case 6 where !open.isEmpty: test.client.reset(open.remove(at: next(UInt64(open.count))))
+            default: test.connection.advance(by: .milliseconds(Int64(next(50))))
+            }
+            if next(3) == 0 { test.exchange() }
+        }
+        test.exchange()
+        test.connection.lose()
+        #expect(test.counters.read(.callsOpen) == 0, "seed \(seed)")
+        #expect(service.ends.count == service.streams.count, "seed \(seed)")
+        #expect(!service.ends.contains(nil), "seed \(seed)")
+        #expect(service.streams.allSatisfy { !$0.isOpen && $0.queuedBytes == 0 }, "seed \(seed)")
+        test.connection.advance(by: .seconds(10))
+    }
 }

@@ -146,6 +146,32 @@ import Testing
         #expect(connection.client.responses[second]?.body.count == 200_000)
     }
 
+    /// A flush that is asked for from within a flush waits for the end of the turn.
+    @Test func flushingFromWithinAFlushIsHarmless() throws {
+        let sink = ScriptedSink.answering([1])
+        sink.keepsStreams = true
+        let connection = try connect(sink)
+        let waiting = connection.client.request("POST", "/", body: [], ends: false)
+        connection.exchange()
+        var flushes = 0
+        sink.ended = { stream in
+            stream.begin(ScriptedSink.head)
+            stream.write { $0.append(repeating: 1, count: 200_000) }
+        }
+        sink.drained = { stream in
+            flushes += 1
+            sink.streams[waiting]?.answer([2])
+            connection.loop.flushPending()
+            stream.end()
+        }
+        let long = connection.client.request("GET", "/")
+        connection.exchange()
+        #expect(flushes == 1)
+        #expect(connection.client.responses[waiting]?.body == [2])
+        #expect(connection.client.responses[long]?.body.count == 200_000)
+        #expect(connection.client.responses[long]?.ended == true)
+    }
+
     // MARK: Draining
 
     @Test func drainingLetsOpenStreamsFinish() throws {

@@ -60,8 +60,10 @@ import Testing
         let connection = try connect(router) { $0.http1.maximumBodyBytes = 100 }
         let large = connection.client.request("POST", "/", body: [UInt8](repeating: 1, count: 101))
         let fits = connection.client.request("POST", "/", body: [UInt8](repeating: 1, count: 100))
+        let announced = connection.client.request("POST", "/", [("content-length", "101")], body: [], ends: false)
         connection.exchange()
         #expect(connection.client.responses[large]?.status == "413")
+        #expect(connection.client.responses[announced]?.status == "413")
         #expect(connection.client.responses[fits]?.status == "200")
         #expect(router.exchanges.count == 1)
     }

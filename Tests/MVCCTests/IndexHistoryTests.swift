@@ -72,6 +72,16 @@ import Testing
         #expect(index.history.records == 90_000 - 60_999)
     }
 
+    @Test func freeingKeepsUpWithPuts() {
+        let index = KeyIndex()
+        for turn in 0..<50 as Range<Int64> {
+            put(index, turn * 200 + 1...turn * 200 + 200)
+            index.trim(key, at: turn * 200 + 200)
+            index.reclaim(limit: 1)
+        }
+        #expect(index.history.records <= 200)
+    }
+
     @Test func countingDepthAnewLosesNothing() {
         let index = KeyIndex()
         put(index, 1...5000)

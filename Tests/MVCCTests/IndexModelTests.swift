@@ -53,7 +53,7 @@ struct IndexModelRun {
         if chance(20) { held.append((index.snapshot(), model)) }
         if !held.isEmpty, chance(18) { held.remove(at: Int.random(in: 0..<held.count, using: &random)) }
         if held.count > 8 { held.removeFirst() }
-        if chance(50) { _ = index.reclaim(limit: Int.random(in: 1...40, using: &random)) }
+        if chance(50) { index.reclaim(limit: Int.random(in: 1...40, using: &random)) }
         if chance(4) { scheduleCompaction() }
         for _ in 0..<min(toTrim.count, 8) { trimOne() }
         query(index, model)

@@ -127,6 +127,31 @@ import Testing
         #expect(index.memory.nodeBytes < 1 << 20)
     }
 
+    @Test func removingALargeKeyShrinksItsNode() {
+        let index = KeyIndex(pooledNodes: 0)
+        let large = bytes("b") + Array(repeating: UInt8(ascii: "b"), count: 100_000)
+        // Behind it a node too full to merge with what is left.
+        let others = [bytes("a")] + (10..<80).map { bytes("c\($0)") }
+        for key in others + [large] { _ = index.put(key, at: at(2)) }
+        #expect(index.tombstone(large, at: at(3)))
+        index.trim(large, at: 4)
+        #expect(IndexStructureCheck(index).fault == nil && index.keys == others.count)
+        #expect(index.memory.nodeBytes <= 4 * 4096)
+    }
+
+    @Test func sparseNodesMerge() {
+        let index = KeyIndex(nodeBytes: 512, pooledNodes: 0)
+        let keys = (0..<6000).map { bytes("/registry/pods/\($0)") }
+        for key in keys { _ = index.put(key, at: at(2)) }
+        for (number, key) in keys.enumerated() where number % 20 != 0 {
+            #expect(index.tombstone(key, at: at(3)))
+            index.trim(key, at: 4)
+        }
+        let check = IndexStructureCheck(index)
+        #expect(check.fault == nil && index.keys == keys.count / 20)
+        #expect(Double(check.used) / Double(check.bytes) > 0.4)
+    }
+
     @Test func deletedKeysGiveTheirMemoryBack() {
         let index = KeyIndex(nodeBytes: 512, pooledNodes: 0)
         let keys = (0..<6000).map { bytes("/registry/pods/\($0)") }
@@ -168,8 +193,9 @@ import Testing
             let turn = index.snapshot()
             for _ in 0..<50 { put(keys[Int.random(in: 0..<keys.count, using: &random)]) }
             withExtendedLifetime(turn) {}
-            _ = index.reclaim()
+            index.reclaim(limit: 1)
         }
+        #expect(index.memory.nodeBytes <= 3 * tree, "garbage piles up however small the portions")
         while index.reclaim() {}
         #expect(index.memory.nodeBytes <= 2 * tree + 64 * 512, "the held snapshot's tree and the live one")
         #expect(held.count(from: [], to: nil, at: seen) == keys.count)
@@ -182,7 +208,7 @@ import Testing
         for key in keys { _ = index.put(key, at: at(2)) }
         var snapshot: KeySnapshot? = index.snapshot()
         for key in keys { _ = index.put(key, at: at(3)) }
-        _ = index.reclaim(limit: 1)
+        index.reclaim(limit: 1)
         withExtendedLifetime(snapshot) {}
         snapshot = nil
         let before = index.memory.nodeBytes

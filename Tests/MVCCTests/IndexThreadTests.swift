@@ -53,7 +53,7 @@ import Testing
             }
             let published = Published(snapshot: index.snapshot(), revision: Int64(digests.count) - 1, digests: digests)
             board.latest.withLock { $0 = published }
-            _ = index.reclaim(limit: 20)
+            index.reclaim(limit: 20)
             if turn % 8 == 0 { await Task.yield() }
         }
         board.latest.withLock { $0 = nil }
