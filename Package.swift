@@ -66,15 +66,20 @@ let rooms: [Target] = [
         name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "Telemetry"], swiftSettings: strict,
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
-            .unsafeFlags(["-static-stdlib", "-no-toolchain-stdlib-rpath", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+            .unsafeFlags(
+                ["-static-stdlib", "-no-toolchain-stdlib-rpath", "-Xlinker", "--no-export-dynamic"],
+                .when(configuration: .release))
         ]),
     .executableTarget(
-        name: "quorate-bench", dependencies: ["PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost", "Host", "Bytes"],
+        name: "quorate-bench",
+        dependencies: ["PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost", "Host", "Bytes"],
         path: "Sources/Benchmarks", swiftSettings: strict),
 ]
 
 let suites: [Target] = [
-    .target(name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit", swiftSettings: strict),
+    .target(
+        name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit",
+        swiftSettings: strict),
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),
     tests("EtcdAPITests", ["EtcdAPI", "Bytes", "Host"], data: ["Fixtures"]),

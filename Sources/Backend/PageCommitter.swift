@@ -51,13 +51,9 @@ public final class PageCommitter {
     /// One page-file transaction for the whole group: two syncs.
     public func commit(_ group: CommitGroup) throws(PageFileError) -> PageCommit {
         let transaction = try file.beginWrite()
-        do throws(PageFileError) {
-            try write(group, to: transaction)
-            try transaction.commit()
-        } catch {
-            transaction.rollback()
-            throw error
-        }
+        // A transaction that is let go without a commit is rolled back; a failed commit has ended it already.
+        try write(group, to: transaction)
+        try transaction.commit()
         return try outcome(of: group.number)
     }
 

@@ -1,8 +1,8 @@
 import EtcdAPI
 import GRPC
 import MVCC
-import StateMachine
 import Member
+import StateMachine
 
 extension GRPCStatus {
     init(_ error: EtcdError) {

@@ -28,10 +28,13 @@ public final class ClientRouter: GRPCRouter {
     let maintenance: MaintenanceService
     let health: HealthService
     private let unavailable = UnimplementedService()
-    private let onStart: (Procedure) -> Void
+    private let onStart: (Procedure, GRPCStream) -> Void
 
     /// `wallSeconds`: seconds since 1970, which added members' ids are made of. `onStart` counts calls.
-    public init(member: LoopMember, watches: WatchService, limits: ClientLimits, wallSeconds: @escaping () -> Int64, onStart: @escaping (Procedure) -> Void) {
+    public init(
+        member: LoopMember, watches: WatchService, limits: ClientLimits, wallSeconds: @escaping () -> Int64,
+        onStart: @escaping (Procedure, GRPCStream) -> Void
+    ) {
         self.member = member
         self.watches = watches
         self.onStart = onStart
@@ -54,7 +57,7 @@ public final class ClientRouter: GRPCRouter {
     public func handler(for method: Int, stream: GRPCStream) -> (any GRPCStreamHandler)? {
         // The table was made in the order of the procedures' raw values.
         guard let procedure = Procedure(rawValue: method) else { return nil }
-        onStart(procedure)
+        onStart(procedure, stream)
         if let refusal = refusal(of: procedure, stream) {
             stream.finish(refusal)
             return nil

@@ -1,7 +1,7 @@
 import EtcdAPI
 import HTTP2
-import Member
 import MVCC
+import Member
 import Telemetry
 
 /// What the plain HTTP pages answer from: `/health`, `/livez`, `/readyz`, `/version`, `/metrics`. Shared by all listeners.
@@ -11,18 +11,22 @@ public final class HealthPages: Sendable {
     let etcdVersion: String
     let version: String
     let refreshMetrics: @Sendable () -> Void
+    private let health: HealthMetrics
 
     /// `refreshMetrics` brings gauges up to date before they are rendered.
     public init(
-        port: any MemberPort, registry: MetricsRegistry, etcdVersion: String, version: String,
+        port: any MemberPort, registry: MetricsRegistry, health: HealthMetrics, etcdVersion: String, version: String,
         refreshMetrics: @escaping @Sendable () -> Void
     ) {
         self.port = port
         self.registry = registry
+        self.health = health
         self.etcdVersion = etcdVersion
         self.version = version
         self.refreshMetrics = refreshMetrics
     }
+
+    func counted(healthy: Bool) { (healthy ? health.successes : health.failures).increment() }
 }
 
 /// One sub-check of `/livez` and `/readyz`, by etcd's names.

@@ -1,8 +1,9 @@
 import Bytes
 import EtcdAPI
 import HTTP2
-import Member
 import MVCC
+import Member
+import Records
 import Telemetry
 
 /// Answers plain HTTP on one event loop. Reads that need the cluster's word are asked of the member like any client's.
@@ -20,6 +21,7 @@ public final class HealthRouter: HTTPRouter {
 
     public func respond(to exchange: HTTPExchange) {
         let request = exchange.request
+        if isClientPort, request.method == "OPTIONS" { return exchange.respond(status: 200, fields: crossOrigin) }
         let parts = request.path.split(separator: "/").map(String.init)
         switch parts.first {
         case "health" where parts.count == 1: onGet(exchange) { self.health(exchange) }
@@ -27,13 +29,25 @@ public final class HealthRouter: HTTPRouter {
         case "readyz": onGet(exchange) { self.checks(exchange, .ready, parts) }
         case "metrics" where parts.count == 1: onGet(exchange) { self.metrics(exchange) }
         case "version" where parts.count == 1 && isClientPort: onGet(exchange) { self.version(exchange) }
+        case "members" where parts.count == 1 && isClientPort: onGet(exchange) { self.members(exchange) }
         default: exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
         }
         member.endBurst()
     }
 
+    /// Every answer of the client port may be read from any page, as etcd's `--cors` default has it.
+    private var crossOrigin: [HTTPField] {
+        guard isClientPort else { return [] }
+        return [
+            HTTPField("access-control-allow-origin", "*"),
+            HTTPField("access-control-allow-methods", "POST, GET, OPTIONS, PUT, DELETE"),
+            HTTPField("access-control-allow-headers", "accept, content-type, authorization"),
+        ]
+    }
+
+    /// What Go's HTTP library sends with plain errors.
     private var plainText: [HTTPField] {
-        [HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff")]
+        [HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff")] + crossOrigin
     }
 
     private func onGet(_ exchange: HTTPExchange, _ body: () -> Void) {
@@ -54,15 +68,18 @@ public final class HealthRouter: HTTPRouter {
             if !query.values("exclude").contains(name) { return answer(exchange, reason: "ALARM \(name)") }
         }
         if query.values("serializable").first == "true" { return answer(exchange, reason: nil) }
-        guard status.hasLeader else { return answer(exchange, reason: "RAFT NO LEADER") }
+        guard status.hasLeader, status.isReady else { return answer(exchange, reason: "RAFT NO LEADER") }
         read(linearizable: true) { [self] failure in
             answer(exchange, reason: failure.map { "RANGE ERROR:\($0)" })
         }
     }
 
     private func answer(_ exchange: HTTPExchange, reason: String?) {
+        pages.counted(healthy: reason == nil)
         let body = "{\"health\":\"\(reason == nil)\",\"reason\":\"\(reason ?? "")\"}"
-        exchange.respond(status: reason == nil ? 200 : 503, fields: [HTTPField("content-type", "text/plain; charset=utf-8")], text: body)
+        if reason != nil { return exchange.respond(status: 503, fields: plainText, text: body + "\n") }
+        let fields = [HTTPField("content-type", "text/plain; charset=utf-8")] + crossOrigin
+        exchange.respond(status: 200, fields: fields, text: body)
     }
 
     // MARK: /livez and /readyz
@@ -124,17 +141,28 @@ public final class HealthRouter: HTTPRouter {
 
     // MARK: the rest
 
+    /// What etcd's peer port answers to `/members`.
+    private func members(_ exchange: HTTPExchange) {
+        let status = member.published.status
+        let members = status.membership.members.map { String(decoding: $0.json, as: UTF8.self) }.joined(separator: ",")
+        let fields = [
+            HTTPField("content-type", "application/json"), HTTPField("x-etcd-cluster-id", MemberIdentity.text(status.clusterID)),
+        ]
+        exchange.respond(status: 200, fields: fields, text: "[\(members)]\n")
+    }
+
     private func version(_ exchange: HTTPExchange) {
         let cluster = member.published.status.membership.clusterVersion.map(\.description) ?? "not_decided"
         // Quorate's own version has a field of its own; tools read the first two.
         let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\",\"quorate\":\"\(pages.version)\"}"
-        exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")], text: body)
+        exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")] + crossOrigin, text: body)
     }
 
     private func metrics(_ exchange: HTTPExchange) {
         pages.refreshMetrics()
         exchange.respond(
-            status: 200, fields: [HTTPField("content-type", MetricsRegistry.contentType)], body: pages.registry.render())
+            status: 200, fields: [HTTPField("content-type", MetricsRegistry.contentType)] + crossOrigin,
+            body: pages.registry.render())
     }
 }
 

@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
 import GRPC
-import Member
 import MVCC
+import Member
 import NIOCore
 import Records
 

@@ -1,6 +1,6 @@
 import EtcdAPI
-import Member
 import MVCC
+import Member
 import NIOCore
 
 /// What event loops know of the member thread.

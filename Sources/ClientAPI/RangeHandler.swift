@@ -1,8 +1,8 @@
 import Bytes
 import EtcdAPI
 import GRPC
-import Member
 import MVCC
+import Member
 
 /// `KV.Range`. A short answer is encoded at once; a long one is measured and sent in portions, as fast as the client reads,
 /// so that neither the loop nor the memory belongs to one client.

@@ -51,7 +51,7 @@ public final class GRPCDispatcher: HTTP2RequestSink {
 
     private func openCall(_ stream: HTTP2Stream) -> GRPCStream {
         let call: GRPCStream
-        if let used = stream.application as? GRPCStream, used.dispatcher === self {
+        if let used = stream.application as? GRPCStream, used.dispatcher.toOpaque() == Unmanaged.passUnretained(self).toOpaque() {
             call = used
         } else {
             call = GRPCStream(self)

@@ -13,8 +13,9 @@ public final class GRPCStream {
 
     /// The HTTP/2 stream while the call is open.
     var transport: HTTP2Stream?
-    /// Unowned: only used while the call is open, and then the session that carries it holds its sink, the dispatcher.
-    unowned(unsafe) let dispatcher: GRPCDispatcher
+    /// Unmanaged: only used while the call is open, and then the session that carries it holds its sink, the dispatcher. An object
+    /// that outlived its dispatcher is told apart by the address.
+    let dispatcher: Unmanaged<GRPCDispatcher>
     var handler: (any GRPCStreamHandler)?
     var methodNumber = -1
     var attachment: AnyObject?
@@ -27,7 +28,7 @@ public final class GRPCStream {
     /// What is still to come of a message begun with ``beginMessage(length:)``.
     private var messageBytesLeft = 0
 
-    init(_ dispatcher: GRPCDispatcher) { self.dispatcher = dispatcher }
+    init(_ dispatcher: GRPCDispatcher) { self.dispatcher = Unmanaged.passUnretained(dispatcher) }
 
     // MARK: The call
 
@@ -105,12 +106,12 @@ public final class GRPCStream {
         guard !finished, let transport else { return nil }
         precondition(messageBytesLeft == 0, "a message was sent inside another one")
         if transport.isConnectionFull {
-            dispatcher.outputRefused()
+            dispatcher._withUnsafeGuaranteedRef { $0.outputRefused() }
             finish(GRPCStatus(.resourceExhausted, "grpc: too much output waits on the connection"))
             return nil
         }
         if !transport.hasResponse { transport.begin(Self.responseHead) }
-        dispatcher.counters.add(.messagesSent)
+        dispatcher._withUnsafeGuaranteedRef { $0.counters.add(.messagesSent) }
         return transport
     }
 
@@ -182,7 +183,7 @@ public final class GRPCStream {
     private func beginFinish() -> Bool {
         guard isOpen else { return false }
         finished = true
-        dispatcher.forgetDeadline(of: self)
+        if wheelPosition != nil { dispatcher._withUnsafeGuaranteedRef { $0.forgetDeadline(of: self) } }
         return true
     }
 

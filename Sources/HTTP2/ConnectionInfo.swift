@@ -8,6 +8,8 @@ public final class ConnectionInfo {
     private let address: SocketAddress?
     /// Who the client proved to be, as the handler in front reported with ``PeerIdentityEvent``.
     public internal(set) var identity: (any Sendable)?
+    /// The application's own, for as long as the connection lasts.
+    public var userData: AnyObject?
 
     public init(eventLoop: any EventLoop, address: SocketAddress?, isEncrypted: Bool) {
         self.eventLoop = eventLoop

@@ -10,8 +10,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     private enum State {
         /// Waiting for a request's head.
         case idle
-        /// The body is arriving.
-        case receiving(HTTPRequest)
+        /// The body is arriving, in `request`.
+        case receiving
         case responding(HTTPExchange)
         /// The request was refused; what is left of it is not looked at.
         case refused
@@ -23,6 +23,7 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     private let router: any HTTPRouter
     private var context: ChannelHandlerContext?
     private var state = State.idle
+    private var request: HTTPRequest?
     private var timer: DelayedCall?
     private var headHasBegun = false
     private var keepAlive = true
@@ -93,8 +94,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle): begin(head)
-        case (.body(let bytes), .receiving(let request)): receive(bytes, request)
-        case (.end, .receiving(let request)): dispatch(request)
+        case (.body(let bytes), .receiving): receive(bytes)
+        case (.end, .receiving): dispatch()
         default: break
         }
     }
@@ -106,7 +107,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         let fields = head.headers.map { HTTPField($0.name.lowercased(), $0.value) }
         let request = HTTPRequest(
             method: head.method.rawValue, target: head.uri, fields: fields, version: head.version == .http1_0 ? .http10 : .http11)
-        state = .receiving(request)
+        self.request = request
+        state = .receiving
         arm(loop.configuration.http1.bodyTimeout) { handler in
             handler.loop.counters.add(.bodyTimeouts)
             handler.refuse(status: 408)
@@ -119,13 +121,10 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         }
     }
 
-    private func receive(_ bytes: ByteBuffer, _ request: HTTPRequest) {
-        guard request.body.count + bytes.readableBytes <= loop.configuration.http1.maximumBodyBytes else { return refuseBody() }
-        var request = request
-        // The state's copy would make the append below copy the whole body each time.
-        state = .refused
-        request.body.append(contentsOf: bytes.readableBytesView)
-        state = .receiving(request)
+    private func receive(_ bytes: ByteBuffer) {
+        let length = (request?.body.count ?? 0) + bytes.readableBytes
+        guard length <= loop.configuration.http1.maximumBodyBytes else { return refuseBody() }
+        request?.body.append(contentsOf: bytes.readableBytesView)
     }
 
     private func refuseBody() {
@@ -133,7 +132,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         refuse(status: 413)
     }
 
-    private func dispatch(_ request: HTTPRequest) {
+    private func dispatch() {
+        guard let request = request.take() else { return }
         timer?.cancel()
         timer = nil
         let exchange = HTTPExchange(request: request, connection: connection, writer: self)
@@ -169,6 +169,7 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     private func refuse(status: Int) {
         guard !isClosing else { return }
         state = .refused
+        request = nil
         keepAlive = false
         writeHead(status: status, fields: [], bodyLength: 0)
         writeEnd()
@@ -208,6 +209,14 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
 
 extension HTTP1ConnectionHandler: HTTPResponseWriter {
     var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    var isFull: Bool {
+        // A channel that cannot tell how much it holds, as in tests, is never full.
+        guard let options = context?.channel.syncOptions, let queued = try? options.getOption(.bufferedWritableBytes) else {
+            return false
+        }
+        return queued >= loop.configuration.http1.maximumQueuedOutput
+    }
 
     func writeHead(status: Int, fields: [HTTPField], bodyLength: Int?) {
         var headers = HTTPHeaders()

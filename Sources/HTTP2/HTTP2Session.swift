@@ -224,6 +224,7 @@ public final class HTTP2Session {
     func noteChange(of stream: HTTP2Stream) {
         if !stream.changeNoted {
             stream.changeNoted = true
+            forgetClosed(&changed)
             changed.append(stream)
         }
         noteOutput()
@@ -269,7 +270,17 @@ public final class HTTP2Session {
         }
     }
 
-    func hold(_ stream: HTTP2Stream) { held.append(stream) }
+    func hold(_ stream: HTTP2Stream) {
+        forgetClosed(&held)
+        held.append(stream)
+    }
+
+    /// Closed streams stay in the lists until those are worked off. A client that does not read, but opens and resets streams, must
+    /// not make them pile up.
+    private func forgetClosed(_ list: inout [HTTP2Stream]) {
+        guard list.count > 2 * streams.count + Self.streamsKeptRoomFor else { return }
+        list.removeAll { !$0.belongs(to: self) }
+    }
 
     /// Lets requests through again when half of what held them has been sent.
     func updateHold() {

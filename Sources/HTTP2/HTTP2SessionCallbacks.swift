@@ -87,6 +87,11 @@ extension HTTP2Session {
         sink.requestBegan(stream)
     }
 
+    /// The library answers a frame with RST_STREAM. Without a stream nothing else would limit how many of these wait to be sent.
+    fileprivate func invalidFrameReceived(_ id: Int32) {
+        if nghttp2_session_get_stream_user_data(library, id) == nil { resetHappened() }
+    }
+
     private func requestEnded(_ id: Int32) {
         guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
         withStream(pointer) { stream in
@@ -153,10 +158,10 @@ extension HTTP2Session {
         }
     }
 
+    /// The library resets streams for the client's errors; those that it never opened were counted as they arrived.
     private func resetSent(_ id: Int32, _ code: UInt32) {
-        guard code != HTTP2ErrorCode.noError else { return }
-        if let pointer = nghttp2_session_get_stream_user_data(library, id), withStream(pointer, { $0.resetByServer }) { return }
-        resetHappened()
+        guard code != HTTP2ErrorCode.noError, let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        if !withStream(pointer, { $0.resetByServer }) { resetHappened() }
     }
 
     fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
@@ -194,6 +199,10 @@ private struct LibraryCallbacks: @unchecked Sendable {
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table) { _, _, id, bytes, count, session in
             withSession(session) { $0.bodyReceived(id, UnsafeRawBufferPointer(start: bytes, count: count)) }
+            return 0
+        }
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(table) { _, frame, _, session in
+            withSession(session) { $0.invalidFrameReceived(frame!.pointee.hd.stream_id) }
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_send_callback(table) { _, frame, session in

@@ -39,6 +39,8 @@ protocol HTTPResponseWriter: AnyObject {
     func writeEnd()
     func abort()
     var isWritable: Bool { get }
+    /// So much waits that nothing more may be added.
+    var isFull: Bool { get }
 }
 
 /// One plain HTTP request and its response. Confined to the connection's event loop.
@@ -92,9 +94,10 @@ public final class HTTPExchange {
         writer.writeHead(status: status, fields: fields, bodyLength: nil)
     }
 
+    /// A piece of the body. One that does not wait for ``isWritable`` is broken off when far too much waits.
     public func write(_ bytes: UnsafeRawBufferPointer) {
-        guard state == .responding, request.method != "HEAD", bytes.count > 0 else { return }
-        writer?.writeBody(bytes)
+        guard state == .responding, request.method != "HEAD", bytes.count > 0, let writer else { return }
+        if writer.isFull { abort() } else { writer.writeBody(bytes) }
     }
 
     public func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }

@@ -132,6 +132,7 @@ private final class HTTP2Body: HTTPResponseWriter {
     // MARK: Response
 
     var isWritable: Bool { stream?.isWritable ?? false }
+    var isFull: Bool { stream?.isConnectionFull ?? false }
 
     func writeHead(status: Int, fields: [HTTPField], bodyLength: Int?) {
         var all = [HTTPField(":status", "\(status)")]

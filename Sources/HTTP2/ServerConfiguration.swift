@@ -28,8 +28,8 @@ public struct HTTP1Limits: Sendable {
     public var bodyTimeout: Duration = .seconds(30)
     /// Between a response and the next request on a kept connection.
     public var idleTimeout: Duration = .seconds(120)
-    /// Response bytes waiting on one exchange; from here on it is not writable.
-    public var outputHigh = 128 << 10
+    /// Response bytes waiting on one HTTP/1 connection; a further write breaks its exchange off.
+    public var maximumQueuedOutput = 512 << 20
 
     public init() {}
 }

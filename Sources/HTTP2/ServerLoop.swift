@@ -25,11 +25,12 @@ public final class ServerLoop {
     private var scratch: ByteBuffer
     private var isGathering = false
 
-    /// Large enough that a burst of a thousand small replies is one write.
-    static let scratchBytes = 128 << 10
+    /// Room for a burst of several hundred small replies, and small enough that the allocator reuses it: from 128 KiB on glibc maps
+    /// fresh pages for every buffer, which costs more than filling them.
+    static let scratchBytes = 64 << 10
     /// Output of at least this size leaves in the scratch buffer itself; smaller output is copied, so that a slow client's queue
     /// does not pin large buffers with little in them.
-    static let handOverBytes = 32 << 10
+    static let handOverBytes = 16 << 10
 
     public init(eventLoop: any EventLoop, configuration: ServerConfiguration, counters: CounterSet<ServerCounter>) {
         self.eventLoop = eventLoop

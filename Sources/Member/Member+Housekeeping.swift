@@ -37,7 +37,7 @@ extension Member {
     static let largestCheckpointCount = 1000
 
     func housekeeping(now: Instant) throws(MemberFailure) {
-        if raft.role == .leader { lead(now: now) }
+        if raft.role == .leader { lead(now: now) } else { spaceGuard.reset() }
         if machine.store.isCompacting { try compactSome() }
         beginSnapshotIfDue()
         commitIfDue(now)
@@ -46,8 +46,8 @@ extension Member {
     /// What only a leader does: tell who it is, agree on a version, let leases end, compact by schedule, lift NOSPACE.
     private func lead(now: Instant) {
         guard raft.applied == raft.commit else { return }
-        if !isReady { proposeOwn(.publish) }
-        if isReady, machine.membership.clusterVersion.map({ $0 < agreedVersion }) ?? true { proposeOwn(.clusterVersion) }
+        if !isPublished { proposeOwn(.publish) }
+        if isPublished, machine.membership.clusterVersion.map({ $0 < agreedVersion }) ?? true { proposeOwn(.clusterVersion) }
         let pending = pendingRevocations
         if pending < Member.largestRevocationCount {
             for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
@@ -62,11 +62,8 @@ extension Member {
             propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
         }
         let isRaised = machine.alarms.of(.nospace).contains { $0.memberID == settings.memberID }
-        if settings.liftsNoSpace, isRaised, let quota = settings.quota,
-            spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now)
-        {
-            proposeOwn(.liftNoSpace)
-        }
+        guard settings.liftsNoSpace, isRaised, let quota = settings.quota else { return spaceGuard.reset() }
+        if spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now) { proposeOwn(.liftNoSpace) }
     }
 
     /// Revocations on their way through the log.
@@ -138,7 +135,8 @@ extension Member {
     }
 
     func finished(_ own: OwnRequest, _ reply: ApplyReply) {
-        if case .publish = own, !isReady {
+        if case .publish = own { isPublished = true }
+        if isPublished, !isReady, machine.membership.clusterVersion != nil {
             isReady = true
             output.events.append(.ready)
         }
@@ -160,7 +158,8 @@ extension Member {
     func groupToWaitFor() -> UInt64 { newestGroup + 1 }
 
     private func commitIfDue(_ now: Instant) {
-        let isForced = !waitingForCommit.isEmpty || pendingSnapshot.map { $0.group > newestGroup } ?? false
+        let isForced =
+            !waitingForCommit.isEmpty || pendingSnapshot.map { $0.group > newestGroup } ?? false
             || !waitingForDefragmentation.isEmpty
         let isLarge = machine.store.openChangeCount >= settings.commitChanges || machine.store.openByteCount >= 16 << 20
         guard machine.store.groupsInFlight == 0, isForced || isLarge || (commitDue.map { $0 <= now } ?? false) else { return }

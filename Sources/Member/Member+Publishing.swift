@@ -1,7 +1,7 @@
 import EtcdAPI
 import Host
-import Membership
 import MVCC
+import Membership
 import Raft
 import StateMachine
 
@@ -19,7 +19,7 @@ extension Member {
             membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
             keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
-            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes)
+            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes, counts: machine.counts)
     }
 
     /// The earliest moment something has to be done without anything arriving.

@@ -2,8 +2,8 @@ import Bytes
 import EtcdAPI
 import Host
 import Lease
-import Membership
 import MVCC
+import Membership
 import Raft
 import Records
 import StateMachine
@@ -66,7 +66,9 @@ extension Member {
                 continue
             }
             switch machine.leases.renewal(of: id, now: now) {
-            case .renewed(let ttl): output.answers.append((reply, .leaseRenewed(ttl: ttl)))
+            case .renewed(let ttl):
+                machine.counts.leasesRenewed += 1
+                output.answers.append((reply, .leaseRenewed(ttl: ttl)))
             case .notFound: output.answers.append((reply, .refused(.leaseNotFound)))
             case .checkpointed:
                 proposeOwn(.checkpoint([LeaseCheckpoint(id: id, remainingTTL: 0)]))
@@ -96,6 +98,10 @@ extension Member {
     }
 
     private func changeMembership(_ request: MembershipRequest, _ reply: ReplyAddress, now: Instant) {
+        if case .promote(let id) = request, let refusal = whyNotInSync(id) {
+            output.answers.append((reply, .refused(refusal)))
+            return
+        }
         let change: ConfigurationChange
         do throws(MembershipRefusal) { change = try configurationChange(request) } catch {
             output.answers.append((reply, .refused(EtcdError(error))))
@@ -107,6 +113,15 @@ extension Member {
         }
         waiting.add(
             change.id, WaitingRequests.Request(reply: reply, afterCompaction: false), deadline: now + settings.requestTimeout)
+    }
+
+    /// A learner may vote once it holds nine tenths of what the leader holds (etcd's `readyPercentThreshold`).
+    private func whyNotInSync(_ id: MemberID) -> EtcdError? {
+        guard raft.role == .leader else { return raft.leader == 0 ? .noLeader : .notLeader }
+        let peers = raft.status.peers
+        guard let learner = peers.first(where: { $0.id == id }) else { return .memberNotFound }
+        guard let own = peers.first(where: { $0.id == settings.memberID }) else { return nil }
+        return Double(learner.match) < Double(own.match) * 0.9 ? .learnerNotReady : nil
     }
 
     private func configurationChange(_ request: MembershipRequest) throws(MembershipRefusal) -> ConfigurationChange {

@@ -2,8 +2,8 @@ import Backend
 import Bytes
 import EtcdAPI
 import Host
-import Membership
 import MVCC
+import Membership
 import PageStore
 import Raft
 import Records
@@ -43,6 +43,8 @@ public final class Member {
     var renewals: [(id: Int64, reply: ReplyAddress)] = []
     var spaceGuard = SpaceGuard()
     var requestIDs: RequestIDs
+    var isPublished = false
+    /// Published, in a cluster whose version is decided: who asks now gets whole answers.
     var isReady = false
     var ownRequests: [UInt64: OwnRequest] = [:]
     var isRemoved = false
@@ -140,6 +142,8 @@ public final class Member {
     private func applyNormal(_ entry: Entry, now: Instant) throws(MemberFailure) {
         // A new leader's first entry: from here on its leases count, and it may serve reads of its own term.
         if entry.data.isEmpty, raft.role == .leader, entry.term == raft.term {
+            // Known before, as it is the promotion that schedules checkpoints for all leases.
+            machine.leases.writesCheckpoints = leadsAlone
             machine.leases.promote(now: now, extend: settings.electionTimeout)
         }
         let applied: Applied

@@ -3,8 +3,8 @@ import Bytes
 import EtcdAPI
 import Host
 import Lease
-import Membership
 import MVCC
+import Membership
 import PageStore
 import Raft
 import Records
@@ -75,7 +75,7 @@ public struct MemberOpening {
             let parent = String(directory.walPath[..<(directory.walPath.lastIndex(of: "/") ?? directory.walPath.startIndex)])
             if !parent.isEmpty { try disk.createDirectory(parent, permissions: 0o700) }
         } catch {
-            throw .directory("\(error)")
+            throw .configuration("\(error)")
         }
     }
 

@@ -3,8 +3,8 @@ import Bytes
 import EtcdAPI
 import Host
 import Lease
-import Membership
 import MVCC
+import Membership
 import PageStore
 import Raft
 import Records
@@ -66,6 +66,7 @@ extension OpenedMember {
                 isLearner: false, isOnlyVoter: false, membership: machine.membership.record, alarms: machine.alarms.members,
                 pageFileSize: machine.pageFileSize, pageFileSizeInUse: pageFileInUse, quota: settings.quota,
                 leaseCount: machine.leases.count, keyCount: machine.store.keyCount,
-                isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false, isCompacting: false, storedHashes: []))
+                isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false, isCompacting: false, storedHashes: [],
+                counts: AppliedCounts()))
     }
 }

@@ -2,6 +2,7 @@ import EtcdAPI
 import MVCC
 import Raft
 import Records
+import StateMachine
 
 /// What event loops know of the member without asking it. Immutable; a new one is published before a turn's answers leave.
 public final class Published: Sendable {
@@ -38,6 +39,7 @@ public struct MemberStatus: Sendable {
     public var isCompacting: Bool
     /// Hashes of finished compactions, which HashKV answers at their revision.
     public var storedHashes: [KeyValueHash]
+    public var counts: AppliedCounts
 
     public var hasLeader: Bool { leader != 0 }
     /// Reads of the published view are linearizable at once.

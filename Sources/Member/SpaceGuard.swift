@@ -16,10 +16,13 @@ struct SpaceGuard {
         }
         let began = since ?? now
         since = began
-        nextWake = began + SpaceGuard.patience
-        return now - began >= SpaceGuard.patience
+        let isPatient = now - began >= SpaceGuard.patience
+        // Once it is due, whatever becomes of the proposal wakes the member by itself.
+        nextWake = isPatient ? nil : began + SpaceGuard.patience
+        return isPatient
     }
 
+    /// There is no alarm to lift, or another member sees to it.
     mutating func reset() {
         since = nil
         nextWake = nil

@@ -29,7 +29,8 @@ struct WaitingRequests {
     }
 
     mutating func expire(_ now: Instant, _ body: (ReplyAddress) -> Void) {
-        while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now || requests[deadlines[firstDeadline].id] == nil {
+        while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now || requests[deadlines[firstDeadline].id] == nil
+        {
             if let late = requests.removeValue(forKey: deadlines[firstDeadline].id) { body(late.reply) }
             firstDeadline += 1
         }

@@ -19,7 +19,8 @@ final class ClientFront: Sendable {
     private let metricsServer: HTTPServer
     private let endpoints = Mutex<[ServerEndpoint]>([])
 
-    init(_ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings) throws {
+    init(_ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings) throws
+    {
         self.daemon = daemon
         self.member = member
         let counter = Mutex(0)
@@ -33,9 +34,11 @@ final class ClientFront: Sendable {
         limits.transactionOperations = Int(clamping: configuration.maxTransactionOperations)
         limits.etcdVersion = settings.behavesAs.description
         limits.behavesAsMinor = settings.behavesAs.minor
+        let refresh = MetricsRefresh(daemon.metrics, member)
         let pages = HealthPages(
-            port: member, registry: daemon.registry, etcdVersion: limits.etcdVersion, version: daemon.version.version,
-            refreshMetrics: { [metrics = daemon.metrics] in MetricsRefresh.run(metrics, member) })
+            port: member, registry: daemon.registry, health: daemon.metrics.health, etcdVersion: limits.etcdVersion,
+            version: daemon.version.version,
+            refreshMetrics: { refresh.run() })
         let frozenLimits = limits
         server = try HTTPServer.make(
             group: group, configuration: serving, gate: ConnectionGate(limit: System.connectionLimit)
@@ -45,7 +48,8 @@ final class ClientFront: Sendable {
                 return count
             }
             return LoopServices(
-                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index), limits: frozenLimits,
+                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index),
+                requests: daemon.metrics.server.clientRequests, limits: frozenLimits,
                 pages: pages, progressInterval: configuration.effectiveWatchProgressNotifyInterval
             ).application
         }.wait()
@@ -67,7 +71,8 @@ final class ClientFront: Sendable {
     private func listen(_ configuration: MemberConfiguration) throws {
         var options = ListenOptions()
         options.reusePort = configuration.socketReusePort
-        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
+        // etcd up to 3.5 answers clients on the peer port too, and some guides list members there.
+        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs + configuration.listenPeerURLs {
             let endpoint = try server.listen(on: url.listenAddress, options).wait()
             endpoints.withLock { $0.append(endpoint) }
         }
@@ -84,7 +89,6 @@ final class ClientFront: Sendable {
                 "serving client traffic insecurely; this is strongly discouraged!",
                 ["traffic": "grpc+http", "address": .string(url.authority)])
         }
-        daemon.log.info("ready to serve client requests", [:])
     }
 
     func stop(within limit: Duration) {
@@ -111,15 +115,20 @@ private final class LoopServices {
     }
 
     init(
-        loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, limits: ClientLimits, pages: HealthPages,
+        loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, requests: CounterFamily,
+        limits: ClientLimits, pages: HealthPages,
         progressInterval: Duration
     ) {
         let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
         let link = LoopMember(index: index, port: member, milliseconds: milliseconds)
         let watches = WatchService(member: link, eventLoop: loop.eventLoop, settings: WatchHub.Settings())
+        let versions = ClientVersionCounter(requests)
         let router = ClientRouter(
             member: link, watches: watches, limits: limits, wallSeconds: { Int64(SystemClock.wallNanoseconds() / 1_000_000_000) },
-            onStart: { metrics.started($0.rawValue) })
+            onStart: { procedure, stream in
+                metrics.started(procedure.rawValue)
+                versions.count(procedure, stream)
+            })
         let http = HealthRouter(pages, member: link, isClientPort: true)
         var grpc = GRPCConfiguration()
         grpc.maximumMessageBytes = limits.requestBytes + 512 * 1024

@@ -94,7 +94,8 @@ extension MemberDaemon {
             log.info(
                 "restarting local member",
                 [
-                    "cluster-id": .id(settings.clusterID), "local-member-id": .id(settings.memberID), "commit-index": .int(commit),
+                    "cluster-id": .id(settings.clusterID), "local-member-id": .id(settings.memberID),
+                    "commit-index": .int(commit),
                     "snapshot-index": .int(snapshot), "took": took,
                 ])
         case .tornTail(let file, let offset):

@@ -3,8 +3,8 @@ import ClientAPI
 import Configuration
 import EtcdAPI
 import Glibc
-import Host
 import HTTP2
+import Host
 import LinuxHost
 import Member
 import NIOCore
@@ -124,8 +124,10 @@ public final class MemberDaemon: Sendable {
     }
 
     private func note(_ event: MemberEvent, _ settings: MemberSettings) {
-        MemberEventLog(log: log, metrics: metrics, settings: settings, clusterVersion: configuration.compatibilityVersion.etcdVersion)
-            .note(event)
+        MemberEventLog(
+            log: log, metrics: metrics, settings: settings, clusterVersion: configuration.compatibilityVersion.etcdVersion
+        )
+        .note(event)
         if case .removed = event { finish(with: ExitCode.removed) }
     }
 }

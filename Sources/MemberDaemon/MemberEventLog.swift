@@ -19,11 +19,15 @@ struct MemberEventLog {
             if change.leader != 0 { metrics.server.leaderChangesSeen.increment() }
             log.info(
                 "raft state changed",
-                ["local-member-id": id, "role": .string("\(change.role)"), "term": .int(change.term), "leader": .id(change.leader)])
+                [
+                    "local-member-id": id, "role": .string("\(change.role)"), "term": .int(change.term),
+                    "leader": .id(change.leader),
+                ])
         case .ready:
             log.info(
                 "published local member to cluster through raft",
                 ["local-member-id": id, "cluster-id": .id(settings.clusterID), "local-member-attributes": .string(settings.name)])
+            log.info("ready to serve client requests", [:])
         case .clusterVersion(let version):
             let text = version.map { "\($0.major).\($0.minor)" } ?? "not decided"
             metrics.server.clusterVersion.labelled(text).set(1)

@@ -15,7 +15,7 @@ extension WriteTransaction {
             }
             try writeState()
         } catch {
-            if isOpen { rollback() }
+            rollback()
             throw error
         }
     }

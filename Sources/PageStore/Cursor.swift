@@ -286,7 +286,7 @@ extension Cursor {
                 index = place.index
                 // Past the end of the last child of a branch, the key may still be in a leaf of another branch.
                 if index < leafCount || depth == 0 || frames[depth - 1].index + 1 < frames[depth - 1].count { return false }
-            case .besideLeaf(let child):
+            case .nextLeaf(let child):
                 hasLeaf = false
                 return try descend(&probe, from: child)
             case .elsewhere: break
@@ -298,8 +298,8 @@ extension Cursor {
 
     private enum Whereabouts {
         case inLeaf
-        /// Below another child of the same branch, now taken there.
-        case besideLeaf(PageID)
+        /// Below the next child of the same branch, now taken there.
+        case nextLeaf(PageID)
         case elsewhere
     }
 
@@ -314,12 +314,14 @@ extension Cursor {
         guard current + 1 < branch.count else { return .inLeaf }
         guard let following = branch.key(current + 1) else { throw badElement(branch) }
         if probe.order(following) > 0 { return .inLeaf }
-        guard let last = branch.key(branch.count - 1) else { throw badElement(branch) }
-        if probe.order(last) <= 0 { return .elsewhere }
-        guard let child = branch.childIndex(probe, start: current + 1) else { throw badElement(branch) }
+        // Only the next leaf is looked at: what is further away in the branch would have to come from memory first.
+        let child = current + 1
+        guard child + 1 < branch.count else { return .elsewhere }
+        guard let end = branch.key(child + 1) else { throw badElement(branch) }
+        if probe.order(end) <= 0 { return .elsewhere }
         frames[depth - 1].index = Int32(child)
         probe.descended(branch, child)
-        return .besideLeaf(branch.child(child))
+        return .nextLeaf(branch.child(child))
     }
 
     @inline(__always)

@@ -31,7 +31,7 @@ public final class WriteTransaction {
     }
 
     deinit {
-        if isOpen { rollback() }
+        rollback()
     }
 
     /// Pages of the base state.
@@ -51,9 +51,9 @@ public final class WriteTransaction {
     /// Removes a top-level bucket with all it holds.
     public func deleteBucket(_ name: [UInt8]) throws(PageFileError) { try root.deleteBucket(name) }
 
-    /// Gives the changes up.
+    /// Gives the changes up. Nothing happens when the transaction has ended already, as it has after a commit that failed.
     public func rollback() {
-        precondition(isOpen, "the write transaction has ended")
+        guard isOpen else { return }
         isOpen = false
         freeSpace.rollback()
         file.endWrite(freeSpace, fileSize: writer.fileSize, committed: nil)

@@ -11,7 +11,8 @@ extension RaftNode {
             counters.misaddressed += 1
             return
         }
-        guard message.isWellFormed else {
+        // Nobody answers itself; only the wish for a transfer names somebody else as its sender.
+        guard message.isWellFormed, message.from != id || message.kind == .transferLeader else {
             counters.malformed += 1
             return
         }

@@ -77,7 +77,8 @@ struct FaultyDirectories: Sendable {
             if kept[index] { needed.formUnion(names) }
         }
         for (change, isKept) in zip(changes, kept) where isKept {
-            for assignment in change { durable[assignment.directory]![assignment.name] = assignment.inode }
+            // A directory that no name leads to any more has been forgotten; nothing in it matters.
+            for assignment in change { durable[assignment.directory]?[assignment.name] = assignment.inode }
         }
         changes = droppingOthers ? [] : zip(changes, kept).filter { !$0.1 }.map { $0.0 }
     }

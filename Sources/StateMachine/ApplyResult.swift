@@ -18,6 +18,18 @@ public enum ApplyEffect: Equatable, Sendable {
     case clusterVersionChanged
 }
 
+/// Requests applied since the start, by kind.
+public struct AppliedCounts: Equatable, Sendable {
+    public var puts: UInt64 = 0
+    public var deletes: UInt64 = 0
+    public var transactions: UInt64 = 0
+    public var leasesGranted: UInt64 = 0
+    public var leasesRevoked: UInt64 = 0
+    public var leasesRenewed: UInt64 = 0
+
+    public init() {}
+}
+
 /// An entry that this release cannot apply: skipping it would let members differ, so the member stops.
 public struct UnappliableEntry: Error, Equatable, Sendable, CustomStringConvertible {
     public let index: UInt64

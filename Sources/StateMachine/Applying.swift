@@ -2,8 +2,8 @@ import Backend
 import Bytes
 import EtcdAPI
 import Host
-import Membership
 import MVCC
+import Membership
 import Raft
 import Records
 

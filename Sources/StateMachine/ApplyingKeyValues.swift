@@ -41,6 +41,7 @@ extension StateMachine {
             if request.ignoreLease { lease = row.lease }
         }
         let revision = value.withUnsafeBytes { transaction.put(request.key, value: $0, lease: lease) }
+        counts.puts += 1
         leases.move(request.key, to: lease)
         encodeHeader(place, revision: revision, into: &writer)
         if request.prevKv, let previous { writer.required(2, previous) }
@@ -67,6 +68,7 @@ extension StateMachine {
         }
         let deleted = transaction.delete(range)
         for key in deleted { leases.move(key, to: 0) }
+        counts.deletes += 1
         encodeHeader(place, revision: transaction.readRevision, into: &writer)
         writer.field(2, Int64(deleted.count))
         previous.withBytes { writer.append($0) }
@@ -80,6 +82,7 @@ extension StateMachine {
         var path = try TransactionPath.decide(request, &reader, current: store.currentRevision)
         if let refusal = try whyNot(request, &path, &reader) { return .refused(refusal) }
         path.rewind()
+        counts.transactions += 1
         var body = ByteWriter(capacity: 256)
         var transaction = WriteTransaction(store)
         try execute(request, &path, &transaction, into: &body)

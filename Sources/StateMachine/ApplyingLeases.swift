@@ -11,6 +11,7 @@ extension StateMachine {
         let fits = hasRoom(for: Quota.leaseOverhead)
         do throws(LeaseRefusal) {
             let lease = try leases.grant(id: request.id, ttl: request.ttl, now: now)
+            counts.leasesGranted += 1
             storeLeases()
             guard fits else { return .refused(.noSpace) }
             return respond { LeaseGrantResponse(header: header, id: request.id, ttl: lease.ttl).encode(into: &$0) }
@@ -26,6 +27,7 @@ extension StateMachine {
             var transaction = WriteTransaction(store)
             for key in keys { _ = transaction.delete(KeyRange(key: key, rangeEnd: [])) }
             transaction.finish()
+            counts.leasesRevoked += 1
             storeLeases()
         } catch {
             return .refused(StateMachine.error(of: error))

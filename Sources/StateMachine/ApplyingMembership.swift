@@ -1,8 +1,8 @@
 import Backend
 import Bytes
 import EtcdAPI
-import Membership
 import MVCC
+import Membership
 import Raft
 import Records
 

@@ -37,6 +37,8 @@ public final class StateMachine {
     /// The page file's size at its last commit, which quota is measured against.
     public var pageFileSize: Int64 = 0
     var scratch = ByteWriter(capacity: 4096)
+    /// Requests applied since the start, for metrics.
+    public var counts = AppliedCounts()
 
     public init(
         settings: Settings, store: Store, leases: LeaseTable, alarms: AlarmTable, membership: Membership,

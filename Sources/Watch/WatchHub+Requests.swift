@@ -66,7 +66,7 @@ extension WatchHub {
     public func progressTick() {
         for stream in streams where stream.output.isWritable {
             for watcher in stream.orderedWatchers where watcher.wantsProgress {
-                if watcher.idleSinceTick, watcher.state == .synced, position == view.currentRevision {
+                if watcher.idleSinceTick, hasHeardAll(watcher), position == view.currentRevision {
                     respond(on: stream, id: watcher.id)
                 }
                 watcher.idleSinceTick = true
@@ -78,14 +78,18 @@ extension WatchHub {
     func answerProgressRequests() {
         guard position == view.currentRevision else { return }
         for stream in streams where stream.progressRequested && stream.output.isWritable {
-            guard stream.watchers.values.allSatisfy({ $0.state == .synced }) else { continue }
+            guard stream.watchers.values.allSatisfy({ hasHeardAll($0) }) else { continue }
             stream.progressRequested = false
             if !stream.watchers.isEmpty { respond(on: stream, id: WatchHub.invalidID) }
         }
     }
 
+    /// A watcher whose start is in the future has missed nothing either.
+    private func hasHeardAll(_ watcher: Watcher) -> Bool { watcher.state == .synced || watcher.next > view.currentRevision }
+
     func respond(
-        on stream: WatchStream, id: Int64, revision: Int64? = nil, created: Bool = false, canceled: Bool = false, compactRevision: Int64 = 0,
+        on stream: WatchStream, id: Int64, revision: Int64? = nil, created: Bool = false, canceled: Bool = false,
+        compactRevision: Int64 = 0,
         reason: String = ""
     ) {
         response.removeAll(keepingAtMost: 1 << 20)

@@ -40,7 +40,9 @@ enum Program {
         }
     }
 
-    private static func start(_ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion) -> Int32 {
+    private static func start(_ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion)
+        -> Int32
+    {
         let log: Log
         do throws(LogProblem) { log = try Log(LogOptions(configuration)) } catch {
             printError("\(error)\n")

@@ -146,28 +146,31 @@ import Testing
         #expect(connection.client.responses[second]?.body.count == 200_000)
     }
 
-    /// A flush that is asked for from within a flush waits for the end of the turn.
+    /// A flush that is asked for from within a flush waits for the end of the turn, and then sends for other connections too.
     @Test func flushingFromWithinAFlushIsHarmless() throws {
-        let sink = ScriptedSink.answering([1])
-        sink.keepsStreams = true
+        let sink = ScriptedSink()
         let connection = try connect(sink)
-        let waiting = connection.client.request("POST", "/", body: [], ends: false)
-        connection.exchange()
+        let otherSink = ScriptedSink()
+        otherSink.keepsStreams = true
+        let other = try TestConnection(sharing: connection, ServerApplication(http2: otherSink, http1: nil))
+        let waiting = other.client.request("POST", "/", body: [], ends: false)
+        other.exchange()
         var flushes = 0
         sink.ended = { stream in
             stream.begin(ScriptedSink.head)
             stream.write { $0.append(repeating: 1, count: 200_000) }
         }
-        sink.drained = { stream in
+        sink.drained = { [loop = connection.loop] stream in
             flushes += 1
-            sink.streams[waiting]?.answer([2])
-            connection.loop.flushPending()
+            otherSink.streams[waiting]?.answer([2])
+            loop.flushPending()
             stream.end()
         }
         let long = connection.client.request("GET", "/")
         connection.exchange()
+        other.exchange()
         #expect(flushes == 1)
-        #expect(connection.client.responses[waiting]?.body == [2])
+        #expect(other.client.responses[waiting]?.body == [2])
         #expect(connection.client.responses[long]?.body.count == 200_000)
         #expect(connection.client.responses[long]?.ended == true)
     }

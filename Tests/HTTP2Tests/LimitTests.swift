@@ -138,6 +138,48 @@ import Testing
         expectCalmDown(connection, "too many stream resets", .rapidResets)
     }
 
+    /// Refused streams leave nothing behind but the resets that wait to be sent, which a client that does not read could pile up.
+    @Test func refusedStreamsCountAsTheyArrive() throws {
+        let connection = try connect(ScriptedSink()) {
+            $0.http2.maximumConcurrentStreams = 1
+            $0.http2.resetBurst = 30
+            $0.http2.resetsPerSecond = 1
+        }
+        connection.send(clientPreface)
+        connection.channel.isWritable = false
+        for index in 0..<40 {
+            connection.send(frame(FrameType.headers, flags: 4, stream: UInt32(2 * index + 1), getHeaderBlock))
+        }
+        #expect(connection.count(.rapidResets) == 1)
+        connection.advance(by: .seconds(2))
+        #expect(!connection.isOpen)
+    }
+
+    /// A client that does not read, and opens and resets streams as fast as it may, does not make the server keep them.
+    @Test(arguments: [false, true])
+    func closedStreamsAreNotKept(answered: Bool) throws {
+        let sink = ScriptedSink()
+        final class Weak { weak var stream: HTTP2Stream? }
+        var seen: [Weak] = []
+        sink.ended = { stream in
+            let reference = Weak()
+            reference.stream = stream
+            seen.append(reference)
+            if answered { stream.answer([1]) } else { stream.holdInput() }
+        }
+        let connection = try connect(sink) { $0.http2.resetBurst = 100_000 }
+        connection.send(clientPreface)
+        connection.channel.isWritable = false
+        for index in 0..<5_000 {
+            let id = UInt32(2 * index + 1)
+            connection.send(
+                frame(FrameType.headers, flags: 5, stream: id, getHeaderBlock)
+                    + frame(FrameType.reset, stream: id, [0, 0, 0, 8]))
+        }
+        #expect(sink.closed.count == 5_000)
+        #expect(Set(seen.compactMap { $0.stream.map { ObjectIdentifier($0) } }).count <= 300)
+    }
+
     @Test func settingsFloodEndsTheConnection() throws {
         let connection = try connect(ScriptedSink()) { $0.http2.controlFrameBurst = 50 }
         connection.exchange()
@@ -171,6 +213,18 @@ import Testing
         #expect(connection.count(.tooManyPings) == 1)
         connection.advance(by: .seconds(2))
         #expect(!connection.isOpen)
+    }
+
+    @Test func pingsBetweenAnswersAreForgiven() throws {
+        let connection = try connect(ScriptedSink.answering([1]))
+        for _ in 0..<10 {
+            _ = connection.client.request("GET", "/")
+            connection.exchange()
+            connection.client.ping()
+            connection.exchange()
+        }
+        #expect(connection.client.pingsAnswered == 10)
+        #expect(connection.client.goAways.isEmpty)
     }
 
     @Test func pingsAtTheAllowedPaceAreAnswered() throws {

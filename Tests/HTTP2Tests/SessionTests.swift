@@ -175,6 +175,26 @@ import Testing
         #expect(ids.allSatisfy { connection.client.responses[$0]?.body == [7] })
     }
 
+    @Test func aThousandAnswersOnAHundredConnectionsAreAHundredWrites() throws {
+        let sink = ScriptedSink()
+        var waiting: [HTTP2Stream] = []
+        sink.ended = { waiting.append($0) }
+        let first = try connect(sink)
+        let connections =
+            try [first] + (1..<100).map { _ in try TestConnection(sharing: first, ServerApplication(http2: sink, http1: nil)) }
+        let ids = connections.map { connection in (0..<10).map { _ in connection.client.request("GET", "/") } }
+        for connection in connections { connection.exchange() }
+        #expect(waiting.count == 1_000)
+        let writes = first.count(.writes)
+        for stream in waiting { stream.answer([7]) }
+        first.channel.embeddedEventLoop.run()
+        #expect(first.count(.writes) == writes + 100)
+        for (connection, ids) in zip(connections, ids) {
+            connection.exchange()
+            #expect(ids.allSatisfy { connection.client.responses[$0]?.body == [7] })
+        }
+    }
+
     @Test func pendingAnswersCanBeFlushedAtOnce() throws {
         let sink = ScriptedSink()
         sink.keepsStreams = true

@@ -4,7 +4,7 @@ import NIOEmbedded
 
 /// One connection to a server in memory: virtual time, and every byte in view.
 public final class TestConnection {
-    public let channel = EmbeddedChannel()
+    public let channel: EmbeddedChannel
     public let loop: ServerLoop
     public let client: HTTP2TestClient
     /// All bytes the server wrote, when it is not HTTP/2 that the client speaks.
@@ -15,9 +15,22 @@ public final class TestConnection {
         application: (ServerLoop) -> ServerApplication
     ) throws {
         self.client = client
+        channel = EmbeddedChannel()
         loop = ServerLoop(eventLoop: channel.eventLoop, configuration: configuration, counters: CounterSet())
+        try serve(application(loop))
+    }
+
+    /// A further connection of the same server, on the same event loop.
+    public init(sharing other: TestConnection, _ application: ServerApplication) throws {
+        client = HTTP2TestClient()
+        channel = EmbeddedChannel(handlers: [], loop: other.channel.embeddedEventLoop)
+        loop = other.loop
+        try serve(application)
+    }
+
+    private func serve(_ application: ServerApplication) throws {
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
-        try loop.serve(channel, isEncrypted: false, application(loop))
+        try loop.serve(channel, isEncrypted: false, application)
     }
 
     deinit {

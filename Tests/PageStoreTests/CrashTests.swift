@@ -112,6 +112,67 @@ import Testing
         }
     }
 
+    /// The power fails while a commit has written its pages but not its meta page, and then the newest meta page is unreadable:
+    /// pages of the state before it must not have been reused either.
+    @Test(arguments: [false, true])
+    func theOlderStateOutlivesTheNextCommitsPages(_ reopens: Bool) throws {
+        let options = CrashTests.options(writesFreeList: false)
+        for commits in 2..<12 {
+            let disk = FaultyDisk()
+            try disk.createDirectory("/data", permissions: 0o700)
+            var changes = RandomChanges(seed: 90 + UInt64(commits))
+            var states = [ModelBucket()]
+            var file = try PageFile.open(disk: disk, path: CrashTests.path, options: options)
+            for round in 0..<commits {
+                states.append(states[round])
+                try CrashTests.change(file, &changes, &states[round + 1])
+            }
+            if reopens {
+                file.close()
+                file = try PageFile.open(disk: disk, path: CrashTests.path, options: options)
+            }
+            let newest = try file.beginRead().number
+            disk.inject(DiskFault(.syncData))
+            var ignored = states[commits]
+            #expect(throws: PageFileError.self) { try CrashTests.change(file, &changes, &ignored) }
+            var bytes = try #require(disk.contents(CrashTests.path))
+            bytes[Int(newest % 2) * options.pageSize + 60] ^= 1
+            let damaged = FaultyDisk()
+            try damaged.createDirectory("/data", permissions: 0o700)
+            damaged.setContents(CrashTests.path, bytes)
+            let reader = try PageFile.open(disk: damaged, path: CrashTests.path, options: options).beginRead()
+            #expect(try content(reader.root) == states[commits - 1], "after \(commits) commits")
+        }
+    }
+
+    private static func change(_ file: PageFile, _ changes: inout RandomChanges, _ model: inout ModelBucket) throws {
+        let transaction = try file.beginWrite()
+        for _ in 0..<40 { try changes.change(transaction, &model) }
+        try transaction.commit()
+    }
+
+    @Test func aCreationCutShortIsBegunAgain() throws {
+        var random = SeededRandom(seed: 14)
+        for ordinal in 1...6 {
+            for round in 0..<40 {
+                let disk = FaultyDisk()
+                try disk.createDirectory("/data", permissions: 0o700)
+                disk.inject(DiskFault([.write, .syncData, .syncDirectory], ordinal: ordinal, isLasting: true))
+                let options = CrashTests.options(writesFreeList: false)
+                _ = try? PageFile.open(disk: disk, path: CrashTests.path, options: options)
+                disk.clearFaults()
+                // As if the name had been made durable early.
+                try? disk.syncDirectory("/data")
+                disk.crash(round % 2 == 0 ? .subset : .torn, choosing: &random)
+                let file = try PageFile.open(disk: disk, path: CrashTests.path, options: options)
+                var model = ModelBucket()
+                var changes = RandomChanges(seed: 3)
+                try CrashTests.change(file, &changes, &model)
+                #expect(try content(try file.beginRead().root) == model, "seed 14, call \(ordinal), round \(round)")
+            }
+        }
+    }
+
     @Test func afterAFailedWriteOrSyncEveryCallThrowsTheFirstError() throws {
         for operations in [DiskOperations.write, .syncData, .preallocate] {
             let disk = FaultyDisk()

@@ -191,6 +191,25 @@ import Testing
         #expect(report.isSound && report.keys == 21, "\(report)")
     }
 
+    @Test func pagesLeftTooSmallAreMerged() throws {
+        let file = try PageFile.open(disk: FaultyDisk(), path: "/db", options: smallSteps())
+        func write(_ body: (WritableBucket) throws -> Void) throws -> BucketStatistics {
+            let transaction = try file.beginWrite()
+            try body(try transaction.createBucketIfMissing([1]))
+            try transaction.commit()
+            return try file.beginRead().statistics()[1]
+        }
+        let before = try write { bucket in
+            for number in 0..<2000 { try bucket.appendPut(revisionKey(UInt64(number)), [UInt8](repeating: 1, count: 60)) }
+        }
+        let after = try write { bucket in
+            for number in 0..<2000 where number % 10 != 0 { try bucket.delete(revisionKey(UInt64(number))) }
+        }
+        #expect(after.keys == 200 && after.leafPages < before.leafPages / 4, "\(before)\n\(after)")
+        let emptied = try write { bucket in for number in 0..<200 { try bucket.delete(revisionKey(UInt64(number) * 10)) } }
+        #expect(emptied.isInline && emptied.keys == 0)
+    }
+
     @Test func aLongReaderHoldsBackOnlyWhatItCanReach() throws {
         let file = try PageFile.open(disk: FaultyDisk(), path: "/db", options: smallSteps())
         func write(_ number: UInt8) throws {

@@ -103,12 +103,13 @@ struct HostileMessageTests {
         try node.step(Message(kind: .appendResponse, to: 2, from: 3, term: 3, index: 6), now: start)
         try node.step(Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 2, index: 6), now: start)
         try node.step(Message(kind: .appendResponse, to: 1, from: 2, term: 3, index: 600), now: start)
+        try node.step(Message(kind: .appendResponse, to: 1, from: 1, term: 3, index: 6), now: start)
         let garbage = Entry(term: 0, index: 0, kind: .configurationChangeV2, data: [0xff])
         try node.step(Message(kind: .proposal, to: 1, from: 2, entries: [garbage]), now: start)
         let counters = node.status.counters
         #expect(
             counters.unknownMember == 1 && counters.misaddressed == 1 && counters.conflictingLeader == 1
-                && counters.malformed == 2)
+                && counters.malformed == 3)
         #expect(node.commit == 3 && node.role == .leader)
     }
 

@@ -221,6 +221,54 @@ struct PaperRuleTests {
         #expect(node.takeEffects().committed.last?.index == node.lastIndex)
     }
 
+    // MARK: 7 Snapshots
+
+    /// Also of a log that reaches beyond the snapshot, but differs from it.
+    @Test func aSnapshotReplacesTheLog() throws {
+        var node = try node(terms: [1, 1, 1, 1, 1])
+        let snapshot = Snapshot(index: 4, term: 3, confState: ConfState(voters: [1, 2]), data: [7])
+        try node.step(Message(kind: .snapshot, to: 1, from: 2, term: 3, snapshot: snapshot), now: start)
+        let effects = node.takeEffects()
+        #expect(effects.snapshot == snapshot && effects.entries.isEmpty && effects.mustSync && effects.committed.isEmpty)
+        #expect(effects.hardState == HardState(term: 3, vote: 0, commit: 4))
+        #expect(effects.messagesAfterSync.map(\.index) == [4] && effects.messages.isEmpty)
+        #expect(node.firstIndex == 5 && node.lastIndex == 4 && node.confState.voters == [1, 2])
+        node.persisted(through: effects.batch, now: start)
+        #expect(node.status.durableIndex == 4)
+        try node.step(
+            Message(kind: .append, to: 1, from: 2, term: 3, logTerm: 3, index: 4, entries: [Entry(term: 3, index: 5)], commit: 5),
+            now: start)
+        let next = node.takeEffects()
+        #expect(next.entries.map(\.index) == [5] && next.committed.isEmpty)
+        node.persisted(through: next.batch, now: start)
+        #expect(node.takeEffects().committed.isEmpty, "until the state machine has the snapshot")
+        let campaigns = node.campaign(now: start)
+        #expect(!campaigns)
+        node.applied(through: 4)
+        #expect(node.takeEffects().committed.map(\.index) == [5])
+    }
+
+    /// A log that holds the snapshot's last entry holds all of it.
+    @Test func aSnapshotOfWhatIsHereOnlyTellsTheCommitIndex() throws {
+        var node = try node(terms: [1, 1, 1])
+        let snapshot = Snapshot(index: 3, term: 1, confState: ConfState(voters: [1, 2, 3]))
+        try node.step(Message(kind: .snapshot, to: 1, from: 2, term: 1, snapshot: snapshot), now: start)
+        let effects = node.takeEffects()
+        #expect(effects.snapshot == nil && node.lastIndex == 4 && effects.committed.map(\.index) == [2, 3])
+        #expect(effects.messages.map(\.index) == [3])
+    }
+
+    /// A new leader does not know whether the changes in its log are applied; until all of it is, it takes none.
+    @Test func aNewLeaderTakesNoChangeBeforeItsLogIsApplied() throws {
+        var node = try leader(terms: [1, 1])
+        let change = ConfigurationChange(steps: [.init(kind: .addLearner, member: 9)])
+        #expect(throws: Refusal.changePending(index: 3)) { try node.proposeConfigurationChange(change) }
+        try node.step(Message(kind: .appendResponse, to: 1, from: 2, term: node.term, index: node.lastIndex), now: start)
+        settle(&node)
+        try node.proposeConfigurationChange(change)
+        #expect(throws: Refusal.changePending(index: node.lastIndex)) { try node.proposeConfigurationChange(change) }
+    }
+
     // MARK: Limits
 
     @Test func uncommittedBytesAreBounded() throws {

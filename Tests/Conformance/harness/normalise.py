@@ -8,6 +8,7 @@ LOG_FIELDS = ("level", "msg", "error")
 
 PATTERNS = [
     (re.compile(r"\b\d+(\.\d+)?(ns|µs|us|ms|s)\b(?=[.\"\s,|]|$)"), "<TIME>"),
+    (re.compile(r"\blease [0-9a-f]{16}\b"), "lease <LEASE>"),
     (re.compile(r"\b0x[0-9a-f]{6,}\b"), "<ADDRESS>"),
     (re.compile(r"\b3\.5\.\d+\b"), "3.5.x"),
     (re.compile(r"\b\d+(\.\d+)? ?(k|M|G)?i?B\b"), "<SIZE>"),

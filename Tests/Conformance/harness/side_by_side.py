@@ -56,6 +56,7 @@ class Side:
         if isinstance(value, int):
             self.names[str(value)] = f"<{label}>"
             self.names[f"{value:x}"] = f"<{label}>"
+            self.names[f"{value:016x}"] = f"<{label}>"
         else:
             self.names[str(value)] = f"<{label}>"
 
