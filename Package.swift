@@ -87,6 +87,16 @@ let suites: [Target] = [
     tests("WALTests", ["WAL", "Records", "Raft", "Host", "Bytes", "Simulation"], data: ["Fixtures"]),
     tests("PageStoreTests", ["PageStore", "Host", "Bytes", "LinuxHost", "Simulation"], data: ["Fixtures"]),
     tests("MVCCTests", ["MVCC", "Bytes", "Host"]),
+    .target(
+        name: "StoreTestKit", dependencies: ["MVCC", "Backend", "PageStore", "EtcdAPI", "Host", "Simulation", "Bytes"],
+        path: "Tests/StoreTestKit", swiftSettings: strict),
+    tests("StoreTests", ["StoreTestKit", "MVCC", "Backend", "PageStore", "EtcdAPI", "Host", "Simulation", "Bytes"]),
+    tests("WatchTests", ["StoreTestKit", "Watch", "MVCC", "Backend", "PageStore", "EtcdAPI", "Host", "Simulation", "Bytes"]),
+    tests(
+        "MemberTests",
+        [
+            "Member", "StateMachine", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes", "Simulation",
+        ]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),

@@ -84,8 +84,8 @@ extension WatchHub {
         }
     }
 
-    /// A watcher whose start is in the future has missed nothing either.
-    private func hasHeardAll(_ watcher: Watcher) -> Bool { watcher.state == .synced || watcher.next > view.currentRevision }
+    /// A watcher whose start is in the future is no such one: told of a revision before its start, a client would resume there.
+    private func hasHeardAll(_ watcher: Watcher) -> Bool { watcher.state == .synced }
 
     func respond(
         on stream: WatchStream, id: Int64, revision: Int64? = nil, created: Bool = false, canceled: Bool = false,
