@@ -10,29 +10,53 @@ import Telemetry
 public final class HealthRouter: HTTPRouter {
     private let pages: HealthPages
     private let member: LoopMember
-    /// `/version` too, which the metrics listener does not serve.
-    private let isClientPort: Bool
+    private let listener: Listener
+    private var isClientPort: Bool { listener == .client }
 
-    public init(_ pages: HealthPages, member: LoopMember, isClientPort: Bool) {
+    /// Which pages a listener serves, as etcd divides them.
+    public enum Listener: Sendable {
+        case client
+        /// Members and versions.
+        case peer
+        /// Metrics and health.
+        case metrics
+    }
+
+    public init(_ pages: HealthPages, member: LoopMember, listener: Listener) {
         self.pages = pages
         self.member = member
-        self.isClientPort = isClientPort
+        self.listener = listener
     }
 
     public func respond(to exchange: HTTPExchange) {
         let request = exchange.request
         if isClientPort, request.method == "OPTIONS" { return exchange.respond(status: 200, fields: crossOrigin) }
-        let parts = request.path.split(separator: "/").map(String.init)
-        switch parts.first {
-        case "health" where parts.count == 1: onGet(exchange) { self.health(exchange) }
-        case "livez": onGet(exchange) { self.checks(exchange, .live, parts) }
-        case "readyz": onGet(exchange) { self.checks(exchange, .ready, parts) }
-        case "metrics" where parts.count == 1: onGet(exchange) { self.metrics(exchange) }
-        case "version" where parts.count == 1 && isClientPort: onGet(exchange) { self.version(exchange) }
-        case "members" where parts.count == 1 && isClientPort: onGet(exchange) { self.members(exchange) }
-        default: exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
-        }
+        if listener == .peer { peerPage(exchange) } else { page(exchange) }
         member.endBurst()
+    }
+
+    private func page(_ exchange: HTTPExchange) {
+        let path = exchange.request.path
+        switch path {
+        case "/health": onGet(exchange) { self.health(exchange) }
+        case "/metrics": metrics(exchange)
+        case "/version" where isClientPort: onGet(exchange) { self.version(exchange) }
+        case _ where path == "/livez" || path.hasPrefix("/livez/"): onGet(exchange) { self.checks(exchange, .live, path) }
+        case _ where path == "/readyz" || path.hasPrefix("/readyz/"): onGet(exchange) { self.checks(exchange, .ready, path) }
+        default: notFound(exchange)
+        }
+    }
+
+    private func peerPage(_ exchange: HTTPExchange) {
+        switch exchange.request.path {
+        case "/members": onGet(exchange) { self.members(exchange) }
+        case "/version": onGet(exchange) { self.version(exchange) }
+        default: notFound(exchange)
+        }
+    }
+
+    private func notFound(_ exchange: HTTPExchange) {
+        exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
     }
 
     /// Every answer of the client port may be read from any page, as etcd's `--cors` default has it.
@@ -51,7 +75,7 @@ public final class HealthRouter: HTTPRouter {
     }
 
     private func onGet(_ exchange: HTTPExchange, _ body: () -> Void) {
-        guard exchange.request.method == "GET" || exchange.request.method == "HEAD" else {
+        guard exchange.request.method == "GET" else {
             let fields = plainText + [HTTPField("allow", "GET")]
             return exchange.respond(status: 405, fields: fields, text: "Method Not Allowed\n")
         }
@@ -86,17 +110,14 @@ public final class HealthRouter: HTTPRouter {
 
     private enum Family { case live, ready }
 
-    private func checks(_ exchange: HTTPExchange, _ family: Family, _ parts: [String]) {
+    private func checks(_ exchange: HTTPExchange, _ family: Family, _ path: String) {
         let all = family == .live ? HealthCheckName.live : HealthCheckName.ready
         let query = Query(exchange.request.query)
         var wanted = all.filter { !query.values("exclude").contains($0.rawValue) }
-        if parts.count == 2 {
-            guard let one = all.first(where: { $0.rawValue == parts[1] }) else {
-                return exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
-            }
+        if let slash = path.dropFirst().firstIndex(of: "/") {
+            let name = path[path.index(after: slash)...]
+            guard let one = all.first(where: { $0.rawValue == name }) else { return notFound(exchange) }
             wanted = [one]
-        } else if parts.count > 2 {
-            return exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
         }
         run(wanted[...], HealthReport()) { [self] report in
             let text = report.text(verbose: query.has("verbose"))

@@ -16,6 +16,8 @@ final class ClientFront: Sendable {
     private let daemon: MemberDaemon
     private let member: MemberThread
     private let server: HTTPServer
+    /// etcd up to 3.5 answers clients on the peer port too, and some guides list members there.
+    private let peerServer: HTTPServer
     private let metricsServer: HTTPServer
     private let endpoints = Mutex<[ServerEndpoint]>([])
 
@@ -23,7 +25,6 @@ final class ClientFront: Sendable {
     {
         self.daemon = daemon
         self.member = member
-        let counter = Mutex(0)
         let configuration = daemon.configuration
         let log = daemon.log
         var serving = ServerConfiguration()
@@ -40,28 +41,28 @@ final class ClientFront: Sendable {
             version: daemon.version.version,
             refreshMetrics: { refresh.run() })
         let frozenLimits = limits
-        server = try HTTPServer.make(
-            group: group, configuration: serving, gate: ConnectionGate(limit: System.connectionLimit)
-        ) { loop in
-            let index = counter.withLock { count in
-                defer { count += 1 }
-                return count
-            }
-            return LoopServices(
-                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index),
-                requests: daemon.metrics.server.clientRequests, limits: frozenLimits,
-                pages: pages, progressInterval: configuration.effectiveWatchProgressNotifyInterval
-            ).application
-        }.wait()
         let loopCount = MemberDaemon.loopCount
+        let positions = Dictionary(
+            uniqueKeysWithValues: group.makeIterator().enumerated().map { (ObjectIdentifier($0.element), $0.offset) })
+        // Every server has services of its own on each loop; their links are numbered server by server.
+        let number: @Sendable (ServerLoop, Int) -> Int = { loop, server in
+            server * loopCount + positions[ObjectIdentifier(loop.eventLoop)]!
+        }
+        let services: @Sendable (ServerLoop, HealthRouter.Listener) -> ServerApplication = { loop, listener in
+            let index = number(loop, listener == .client ? 0 : 1)
+            // A loop always writes the same shard.
+            return LoopServices(
+                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index % loopCount),
+                requests: daemon.metrics.server.clientRequests, limits: frozenLimits, pages: pages, listener: listener,
+                progressInterval: configuration.effectiveWatchProgressNotifyInterval
+            ).application
+        }
+        let gate = ConnectionGate(limit: System.connectionLimit)
+        server = try HTTPServer.make(group: group, configuration: serving, gate: gate) { services($0, .client) }.wait()
+        peerServer = try HTTPServer.make(group: group, configuration: serving, gate: gate) { services($0, .peer) }.wait()
         metricsServer = try HTTPServer.make(group: group, configuration: serving) { loop in
-            let index = counter.withLock { count in
-                defer { count += 1 }
-                return count
-            }
-            precondition(index >= loopCount, "the metrics server's loops are numbered after the clients'")
-            let link = LoopServices.link(loop, index: index, member)
-            let router = HealthRouter(pages, member: link, isClientPort: false)
+            let link = LoopServices.link(loop, index: number(loop, 2), member)
+            let router = HealthRouter(pages, member: link, listener: .metrics)
             let dispatcher = GRPCDispatcher(router: NoProcedures(), http: router, loop: loop)
             return ServerApplication(http2: dispatcher, http1: router)
         }.wait()
@@ -71,9 +72,12 @@ final class ClientFront: Sendable {
     private func listen(_ configuration: MemberConfiguration) throws {
         var options = ListenOptions()
         options.reusePort = configuration.socketReusePort
-        // etcd up to 3.5 answers clients on the peer port too, and some guides list members there.
-        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs + configuration.listenPeerURLs {
+        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
             let endpoint = try server.listen(on: url.listenAddress, options).wait()
+            endpoints.withLock { $0.append(endpoint) }
+        }
+        for url in configuration.listenPeerURLs {
+            let endpoint = try peerServer.listen(on: url.listenAddress, options).wait()
             endpoints.withLock { $0.append(endpoint) }
         }
         for url in configuration.listenMetricsURLs {
@@ -94,6 +98,7 @@ final class ClientFront: Sendable {
     func stop(within limit: Duration) {
         for endpoint in endpoints.withLock({ $0 }) { try? endpoint.close().wait() }
         try? server.drain(deadline: limit).wait()
+        try? peerServer.drain(deadline: .seconds(1)).wait()
         try? metricsServer.drain(deadline: .seconds(1)).wait()
     }
 }
@@ -117,6 +122,7 @@ private final class LoopServices {
     init(
         loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, requests: CounterFamily,
         limits: ClientLimits, pages: HealthPages,
+        listener: HealthRouter.Listener,
         progressInterval: Duration
     ) {
         let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
@@ -129,7 +135,7 @@ private final class LoopServices {
                 metrics.started(procedure.rawValue)
                 versions.count(procedure, stream)
             })
-        let http = HealthRouter(pages, member: link, isClientPort: true)
+        let http = HealthRouter(pages, member: link, listener: listener)
         var grpc = GRPCConfiguration()
         grpc.maximumMessageBytes = limits.requestBytes + 512 * 1024
         let dispatcher = GRPCDispatcher(router: router, http: http, loop: loop, configuration: grpc)

@@ -45,6 +45,19 @@ struct PageBitmap: Equatable, Sendable {
         for page in run.id..<run.end { remove(page) }
     }
 
+    /// Set bits in a range.
+    func count(_ pages: Range<PageID>) -> Int {
+        var count = 0
+        var page = pages.lowerBound
+        while page < pages.upperBound, Int(page / 64) < words.count {
+            let end = min((page / 64 + 1) * 64, pages.upperBound)
+            let mask: UInt64 = (~0 << (page % 64)) & (~0 >> ((64 - end % 64) % 64))
+            count += (words[Int(page / 64)] & mask).nonzeroBitCount
+            page = end
+        }
+        return count
+    }
+
     /// The first set bit at or after `page`.
     func firstSet(from page: PageID) -> PageID? { first(from: page, flipping: 0) }
 

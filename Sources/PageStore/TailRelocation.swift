@@ -11,12 +11,15 @@ extension WriteTransaction {
         let buckets = try topLevelBuckets()
         var moved = 0
         var end = limit
+        // Free pages that lie before what is to be moved; those behind it are about to be given up.
+        var room = freeSpace.free.count(0..<end)
         while let top = freeSpace.unused.lastClear(before: end), top >= 2 {
             guard let run = try owner(of: top, in: buckets) else { break }
+            room -= freeSpace.free.count(run.pages.id..<end)
             end = run.pages.id
             // A node that is in memory already moves in any case.
             guard let bucket = run.bucket else { continue }
-            if moved + run.pages.count > maximumPages || !freeSpace.hasRoom(run.pages, besides: moved) { break }
+            if moved + run.pages.count > maximumPages || room < moved + run.pages.count || !freeSpace.hasRoom(run.pages) { break }
             try bucket.take(run.key, until: run.pages.id)
             moved += run.pages.count
         }
@@ -71,11 +74,9 @@ extension WriteTransaction {
 }
 
 extension FreeSpace {
-    /// Whether a run would find a place further down, when `planned` pages are to be placed besides.
-    func hasRoom(_ run: PageRun, besides planned: Int) -> Bool {
-        guard free.count >= planned + run.count, let lowest = free.firstSet(from: 0), lowest < run.id else { return false }
-        if run.count == 1 { return true }
-        var at = lowest
+    /// Whether a run would find a place further down.
+    func hasRoom(_ run: PageRun) -> Bool {
+        var at: PageID = 0
         while let start = free.firstSet(from: at), start < run.id {
             at = free.firstClear(from: start)
             if at - start >= PageID(run.count) { return true }

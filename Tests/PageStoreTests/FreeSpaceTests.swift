@@ -22,6 +22,7 @@ import Testing
             #expect(bitmap.firstClear(from: from) == (from...1000).first { !model.contains($0) }, "seed 6")
             #expect(bitmap.lastClear(before: from) == (0..<from).last { !model.contains($0) }, "seed 6")
             #expect(bitmap.count == model.count)
+            #expect(bitmap.count(page..<max(from, page)) == model.filter { $0 >= page && $0 < from }.count, "seed 6")
         }
     }
 

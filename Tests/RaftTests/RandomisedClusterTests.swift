@@ -20,7 +20,7 @@ struct RandomisedClusterTests {
         return simulation
     }
 
-    @Test(arguments: [(1, 2, UInt64(6)), (3, 2, 14), (5, 2, 8)])
+    @Test(arguments: [(1, 2, UInt64(20)), (3, 2, 50), (5, 2, 25)])
     func keepsItsPromises(founders: Int, spares: Int, usual: UInt64) {
         var applied: LogIndex = 0
         var reads = 0
