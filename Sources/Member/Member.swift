@@ -77,10 +77,11 @@ public final class Member {
     public func turn(_ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput {
         output = TurnOutput()
         for commit in inbox.commits { try committed(commit, now: now) }
-        raft.wake(now)
         for message in inbox.messages {
             do throws(RaftError) { try raft.step(message, now: now) } catch { throw .raft(error) }
         }
+        // After the messages: what arrived during a stall may be the leader's word that spares an election.
+        raft.wake(now)
         accept(inbox.requests, now: now)
         try obey(now: now)
         answerRenewals(now: now)
