@@ -75,6 +75,8 @@ private final class KeepAliveHandler: GRPCStreamHandler {
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
         let request: LeaseKeepAliveRequest
         do { request = try LeaseKeepAliveRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
+        let progress = progress(of: stream)
+        progress.unanswered += 1
         member.submit(.renewLease(request.id)) { [unowned self] answer in
             var response = LeaseKeepAliveResponse(header: member.headerWithRevision, id: request.id)
             switch answer {
@@ -84,10 +86,29 @@ private final class KeepAliveHandler: GRPCStreamHandler {
             default: return stream.answer(answer)
             }
             stream.send { response.encode(into: &$0) }
+            progress.unanswered -= 1
+            if progress.isHalfClosed, progress.unanswered == 0 { stream.finish() }
         }
     }
 
-    func halfClosed(_ stream: GRPCStream) { stream.finish() }
+    /// A client that sends no more still gets every answer it asked for.
+    func halfClosed(_ stream: GRPCStream) {
+        let progress = progress(of: stream)
+        progress.isHalfClosed = true
+        if progress.unanswered == 0 { stream.finish() }
+    }
+
+    private final class Progress {
+        var unanswered = 0
+        var isHalfClosed = false
+    }
+
+    private func progress(of stream: GRPCStream) -> Progress {
+        if let progress = stream.userData as? Progress { return progress }
+        let progress = Progress()
+        stream.userData = progress
+        return progress
+    }
 }
 
 extension LoopMember {

@@ -40,6 +40,7 @@ extension Member {
         if raft.role == .leader { lead(now: now) } else { spaceGuard.reset() }
         if machine.store.isCompacting { try compactSome() }
         beginSnapshotIfDue()
+        compactLogIfDue()
         commitIfDue(now)
     }
 
@@ -221,6 +222,15 @@ extension Member {
             membership: machine.membership.record, group: groupToWaitFor())
     }
 
+    /// Entries in memory serve followers that are a little behind, nothing else: there is no reason to keep more of them until the
+    /// next snapshot, as the log on disk has them all.
+    private func compactLogIfDue() {
+        guard raft.applied > raft.firstIndex + 2 * settings.catchUpEntries else { return }
+        let index = raft.applied - settings.catchUpEntries
+        raft.compactLog(through: index)
+        output.events.append(.logCompacted(index: index))
+    }
+
     private func save(_ pending: PendingSnapshot) throws(MemberFailure) {
         let snapshot = Snapshot(
             index: pending.index, term: pending.term, confState: pending.confState, data: pending.membership.v2Store)
@@ -242,6 +252,5 @@ extension Member {
         }
         snapshotIndex = pending.index
         output.events.append(.snapshotSaved(index: pending.index))
-        if pending.index > settings.catchUpEntries { raft.compactLog(through: pending.index - settings.catchUpEntries) }
     }
 }

@@ -38,7 +38,7 @@ struct MemberEventLog {
         case .authenticationEnabled:
             log.error("authentication was enabled; this release does not enforce it and stops serving clients", [:])
         case .snapshotSaved(let index): log.info("saved snapshot", ["snapshot-index": .int(index)])
-        case .logCompacted(let index): log.info("compacted Raft logs", ["compact-index": .int(index)])
+        case .logCompacted(let index): log.debug("compacted Raft logs", ["compact-index": .int(index)])
         case .compactionFinished(let revision):
             metrics.mvcc.compactRevision.set(revision)
             log.info("finished scheduled compaction", ["compact-revision": .int(revision)])
