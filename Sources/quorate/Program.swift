@@ -13,6 +13,8 @@ enum Program {
         StopSignals.block()
         switch ProgramForm.of(arguments) {
         case .member(let rest): return member(rest)
+        case .other("--version", _), .other("version", _): return member(["--version"])
+        case .other("--help", _), .other("-h", _), .other("help", _): return member(["--help"])
         case .other(let name, let rest): return Command.run(name, rest) ?? unknown(name)
         case .nothing:
             printError("usage: quorate member [flags] | quorate pagefile check|pages|stats|dump FILE | quorate --version\n")
