@@ -18,7 +18,9 @@ struct Compaction {
 
 extension Store {
     /// Changes looked at in one step; a step costs well under a millisecond.
-    static let compactionStepLimit = 500
+    public static let compactionStepLimit = 500
+    /// The same while requests wait for the turn to end.
+    public static let busyCompactionStepLimit = 100
 
     public var isCompacting: Bool { compaction != nil }
 
@@ -53,7 +55,7 @@ extension Store {
 
     /// Removes the next portion; returns the hash of the compaction when this step ended it.
     @discardableResult
-    public func compactionStep() throws(StoreError) -> KeyValueHash? {
+    public func compactionStep(limit: Int = compactionStepLimit) throws(StoreError) -> KeyValueHash? {
         guard var work = compaction else { return nil }
         var obsolete: [(revision: Revision, tombstone: Bool, key: [UInt8])] = []
         var looked = 0
@@ -62,7 +64,7 @@ extension Store {
         var reader = try liveReader()
         try reader.forEachChange(from: work.nextMain, through: work.revision) { revision, tombstone, stored in
             if revision.main == work.nextMain, revision.sub < work.nextSub { return true }
-            if looked == Store.compactionStepLimit { return false }
+            if looked == limit { return false }
             looked += 1
             last = revision
             guard let key = try? StoredKeyValue.key(of: stored) else {
@@ -76,7 +78,7 @@ extension Store {
         }
         if let failure { throw failure }
         for item in obsolete { remove(item.revision, tombstone: item.tombstone, key: item.key, compactedAt: work.revision) }
-        if looked == Store.compactionStepLimit, let last {
+        if looked == limit, let last {
             work.nextMain = last.main
             work.nextSub = last.sub + 1
             compaction = work

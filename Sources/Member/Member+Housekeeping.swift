@@ -145,8 +145,9 @@ extension Member {
     }
 
     private func compactSome() throws(MemberFailure) {
+        let limit = output.syncedEntries > 0 ? Store.busyCompactionStepLimit : Store.compactionStepLimit
         let finished: KeyValueHash?
-        do throws(StoreError) { finished = try machine.store.compactionStep() } catch { throw .apply(.store(error)) }
+        do throws(StoreError) { finished = try machine.store.compactionStep(limit: limit) } catch { throw .apply(.store(error)) }
         guard let finished else { return }
         output.events.append(.compactionFinished(revision: finished.revision))
         for waiter in waitingForCompaction { output.answers.append((waiter.reply, waiter.answer)) }
