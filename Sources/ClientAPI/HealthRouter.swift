@@ -51,6 +51,7 @@ public final class HealthRouter: HTTPRouter {
         switch exchange.request.path {
         case "/members": onGet(exchange) { self.members(exchange) }
         case "/version": onGet(exchange) { self.version(exchange) }
+        case "/downgrade/enabled": onGet(exchange) { self.downgradeEnabled(exchange) }
         default: notFound(exchange)
         }
     }
@@ -161,6 +162,12 @@ public final class HealthRouter: HTTPRouter {
     }
 
     // MARK: the rest
+
+    /// What members ask each other before they agree to a lower cluster version.
+    private func downgradeEnabled(_ exchange: HTTPExchange) {
+        let isEnabled = member.published.status.membership.downgrade?.isEnabled ?? false
+        exchange.respond(status: 200, fields: [HTTPField("content-type", "text/plain")], text: "\(isEnabled)")
+    }
 
     /// What etcd's peer port answers to `/members`.
     private func members(_ exchange: HTTPExchange) {
