@@ -79,7 +79,7 @@ import Testing
         var random = SeededRandom(seed: 5)
         let bench = Bench()
         // Every step of the compaction is committed by itself.
-        bench.settings.commitChanges = 300
+        bench.settings.commitChanges = Store.busyCompactionStepLimit - 10
         var client = Client()
         try bench.start()
         for round in 0..<24 {
