@@ -33,7 +33,6 @@ public struct WriteBuffer {
     public var openByteCount: Int { open.byteCount }
     /// Groups handed out and not reported back.
     public var groupsInFlight: Int { committing.count }
-    public var uncommittedByteCount: Int { committing.reduce(open.byteCount) { $0 + $1.byteCount } }
 
     /// Closes the open group and hands it out for commit; call between turns only, never inside one.
     public mutating func seal() -> CommitGroup {

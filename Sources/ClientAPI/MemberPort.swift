@@ -37,9 +37,6 @@ public final class LoopMember {
         ids = RequestIDs(memberID: port.published.status.memberID, milliseconds: milliseconds, lane: UInt64(index) + 1)
     }
 
-    /// Requests that wait for an answer.
-    public var waitingCount: Int { completions.count }
-
     public func nextRequestID() -> UInt64 { ids.next() }
 
     public func submit(_ command: MemberCommand, _ completion: @escaping Completion) {

@@ -55,7 +55,6 @@ public final class Store {
     public var hasChanges: Bool { buffer.hasChanges }
     public var openChangeCount: Int { buffer.openChangeCount }
     public var openByteCount: Int { buffer.openByteCount }
-    public var uncommittedByteCount: Int { buffer.uncommittedByteCount }
     public var groupsInFlight: Int { buffer.groupsInFlight }
     public var keyCount: Int { index.liveKeys }
 }

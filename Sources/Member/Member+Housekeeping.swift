@@ -56,7 +56,7 @@ extension Member {
             }
         }
         // Go members misread checkpoints: they are written only while no other member is a voter.
-        machine.leases.writesCheckpoints = confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty
+        machine.leases.writesCheckpoints = isOnlyVoter
         let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
         if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {

@@ -15,7 +15,7 @@ extension Member {
         MemberStatus(
             clusterID: settings.clusterID, memberID: settings.memberID, role: raft.role, leader: raft.leader, term: raft.term,
             commitIndex: raft.commit, appliedIndex: raft.applied, isLearner: raft.isLearner,
-            isOnlyVoter: confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty,
+            isOnlyVoter: isOnlyVoter,
             membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
             keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
@@ -34,6 +34,6 @@ extension Member {
         return wakes.compactMap(\.self).min()
     }
 
-    public var leadsAlone: Bool { raft.role == .leader && confState.voters == [settings.memberID] }
-    public var wasRemoved: Bool { isRemoved }
+    /// No other member votes: whatever this one decides is decided.
+    var isOnlyVoter: Bool { confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty }
 }

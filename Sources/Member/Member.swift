@@ -144,7 +144,7 @@ public final class Member {
         // A new leader's first entry: from here on its leases count, and it may serve reads of its own term.
         if entry.data.isEmpty, raft.role == .leader, entry.term == raft.term {
             // Known before, as it is the promotion that schedules checkpoints for all leases.
-            machine.leases.writesCheckpoints = leadsAlone
+            machine.leases.writesCheckpoints = isOnlyVoter
             machine.leases.promote(now: now, extend: settings.electionTimeout)
         }
         let applied: Applied

@@ -25,9 +25,6 @@ final class MemberThread: MemberPort {
     private let pool: NIOThreadPool
     private let onEvent: @Sendable (MemberEvent) -> Void
     private let onEnd: @Sendable (String?) -> Void
-    /// When the turn under way began, in nanoseconds of the monotonic clock; 0 between turns.
-    private let turnBegan = Atomic<UInt64>(0)
-    let statistics = MemberStatistics()
 
     /// `onEnd` is called once, on the member thread, when it stops: with the reason if it is a failure.
     init(
@@ -65,12 +62,6 @@ final class MemberThread: MemberPort {
         pool.runIfActive(eventLoop: eventLoop, body)
     }
 
-    /// How long the turn under way has lasted; a stalled disk shows here.
-    func turnAge(now: Instant) -> Instant.Span {
-        let began = turnBegan.load(ordering: .acquiring)
-        return began == 0 ? Instant.Span(nanoseconds: 0) : now - Instant(nanoseconds: began)
-    }
-
     /// Loops are numbered by whoever makes them; answers name the number.
     func attach(_ mailbox: LoopMailbox, at index: Int) {
         mailboxes.withLock { boxes in
@@ -97,10 +88,7 @@ final class MemberThread: MemberPort {
         while true {
             guard let inbox = try take(until: nextWake) else { return }
             let now = SystemClock.now()
-            turnBegan.store(max(now.nanoseconds, 1), ordering: .releasing)
             let output = try member.turn(inbox, now: now)
-            turnBegan.store(0, ordering: .releasing)
-            statistics.turnEnded(output)
             deliver(output)
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             for event in output.events { onEvent(event) }
@@ -141,16 +129,5 @@ final class MemberThread: MemberPort {
         }
         for (index, box) in boxes.enumerated() { box?.deliver(byLoop[index], published) }
         withExtendedLifetime(old) {}
-    }
-}
-
-/// Counters of the member thread, readable from any thread.
-final class MemberStatistics: Sendable {
-    let turns = Atomic<Int>(0)
-    let syncedEntries = Atomic<Int>(0)
-
-    func turnEnded(_ output: TurnOutput) {
-        turns.add(1, ordering: .relaxed)
-        syncedEntries.add(output.syncedEntries, ordering: .relaxed)
     }
 }
