@@ -52,7 +52,7 @@ let rooms: [Target] = [
         "ClientAPI",
         [
             "GRPC", "HTTP2", "Member", "Watch", "MVCC", "StateMachine", "PageStore", "EtcdAPI", "Records", "Raft", "Telemetry",
-            "Bytes", nioCore,
+            "Host", "Bytes", nioCore,
         ]),
     room(
         "MemberDaemon",
@@ -97,6 +97,7 @@ let suites: [Target] = [
         [
             "Member", "StateMachine", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes", "Simulation",
         ]),
+    tests("ClientAPITests", ["ClientAPI", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),

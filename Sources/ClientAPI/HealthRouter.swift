@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import HTTP2
+import Host
 import MVCC
 import Member
 import Records
@@ -93,6 +94,7 @@ public final class HealthRouter: HTTPRouter {
             if !query.values("exclude").contains(name) { return answer(exchange, reason: "ALARM \(name)") }
         }
         if query.values("serializable").first == "true" { return answer(exchange, reason: nil) }
+        if let stall = member.port.stall { return answer(exchange, reason: stall.reason) }
         guard status.hasLeader, status.isReady else { return answer(exchange, reason: "RAFT NO LEADER") }
         read(linearizable: true) { [self] failure in
             answer(exchange, reason: failure.map { "RANGE ERROR:\($0)" })
@@ -148,6 +150,7 @@ public final class HealthRouter: HTTPRouter {
     /// What a client's read would see: nil when it would be answered.
     private func read(linearizable: Bool, _ done: @escaping (String?) -> Void) {
         let status = member.published.status
+        if linearizable, let stall = member.port.stall { return done(stall.reason) }
         if !linearizable || status.readsAreLinearizable {
             do {
                 try member.withReader { reader, _ in _ = reader.index.liveKeys }

@@ -3,7 +3,8 @@ import EtcdAPI
 import GRPC
 import Member
 
-/// `grpc.health.v1.Health`. Serving means: it knows a leader, it is no learner, and its data is not known to be corrupt.
+/// `grpc.health.v1.Health`. Serving means: it knows a leader, it is no learner, its data is not known to be corrupt, and its disk
+/// answers.
 final class HealthService {
     private enum ServingStatus: Int64 {
         case unknown = 0
@@ -31,7 +32,8 @@ final class HealthService {
     private func status(of service: String) -> ServingStatus {
         guard service.isEmpty else { return .serviceUnknown }
         let status = member.published.status
-        return status.hasLeader && !status.isLearner && !status.isRaised(.corrupt) ? .serving : .notServing
+        let isServing = status.hasLeader && !status.isLearner && !status.isRaised(.corrupt) && member.port.stall == nil
+        return isServing ? .serving : .notServing
     }
 
     private static func service(in message: UnsafeRawBufferPointer) throws(DecodeError) -> String {
@@ -63,7 +65,8 @@ final class HealthService {
         stream.finish()
     }
 
-    /// Tells watchers whose answer has changed; called after each published state.
+    /// Tells watchers whose answer has changed; called after each published state, and from time to time as a stalled
+    /// member publishes none.
     func advance() {
         for (key, watcher) in watchers {
             let now = status(of: watcher.service)

@@ -111,7 +111,7 @@ extension LoopMember {
     func whenReadable(serializable: Bool, _ stream: GRPCStream, _ body: @escaping () -> Void) {
         let status = published.status
         if status.isRaised(.corrupt) { return stream.refuse(.corrupt) }
-        if serializable || status.readsAreLinearizable { return body() }
+        if serializable || status.readsAreLinearizable && port.stall == nil { return body() }
         submit(.readIndex) { answer in
             if case .refused(let error) = answer { stream.refuse(error) } else { body() }
         }

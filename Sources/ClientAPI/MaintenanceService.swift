@@ -49,6 +49,7 @@ final class MaintenanceService {
         response.dbSizeInUse = status.pageFileSizeInUse
         response.isLearner = status.isLearner
         if !status.hasLeader { response.errors.append(EtcdError.noLeader.message) }
+        if let stall = member.port.stall { response.errors.append(stall.reason) }
         for alarm in status.alarms { response.errors.append(alarm.text) }
         if limits.behavesAsMinor >= 6 {
             response.storageVersion = status.membership.clusterVersion.map(\.description) ?? ""

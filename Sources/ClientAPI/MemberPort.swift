@@ -1,4 +1,5 @@
 import EtcdAPI
+import Host
 import MVCC
 import Member
 import NIOCore
@@ -9,6 +10,9 @@ public protocol MemberPort: AnyObject, Sendable {
     var published: Published { get }
     /// Hands requests over, many at a time; answers come back to the loop each names.
     func post(_ requests: [ClientRequest])
+    /// How long the member has been at one turn, once that is longer than an election timeout: its disk hangs, and in a cluster
+    /// another leader may have been elected meanwhile. nil while it makes progress.
+    var stall: Instant.Span? { get }
     /// A background task for work that must not hold a loop up; the result comes back to the loop it was asked from.
     func background<Value: Sendable>(
         on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
@@ -25,7 +29,9 @@ public final class LoopMember {
     public let index: Int
     public let port: any MemberPort
     private var outbox: [ClientRequest] = []
-    private var completions: [UInt64: Completion] = [:]
+    /// Requests of this burst that a stalled member would keep waiting.
+    private var refused: [Completion] = []
+    private var completions: [UInt64: (completion: Completion, isRead: Bool)] = [:]
     private var nextNumber: UInt64 = 0
     private var ids: RequestIDs
     private var burst: (published: Published, reader: Reader)?
@@ -39,22 +45,45 @@ public final class LoopMember {
 
     public func nextRequestID() -> UInt64 { ids.next() }
 
+    /// A stalled member gets no more requests: what was never proposed is certain not to happen, so the client may ask elsewhere.
     public func submit(_ command: MemberCommand, _ completion: @escaping Completion) {
+        guard port.stall == nil else { return refused.append(completion) }
         nextNumber &+= 1
-        completions[nextNumber] = completion
+        var isRead = false
+        if case .readIndex = command { isRead = true }
+        completions[nextNumber] = (completion, isRead)
         outbox.append(ClientRequest(command, reply: ReplyAddress(loop: index, request: nextNumber)))
     }
 
     /// Hands over what the burst gathered, and lets its view go.
     public func endBurst() {
         burst = nil
-        guard !outbox.isEmpty else { return }
-        port.post(outbox)
-        outbox.removeAll(keepingCapacity: true)
+        if !outbox.isEmpty {
+            port.post(outbox)
+            outbox.removeAll(keepingCapacity: true)
+        }
+        while !refused.isEmpty {
+            let turnedAway = refused
+            refused.removeAll()
+            for completion in turnedAway { completion(.refused(.noLeader)) }
+        }
     }
 
     public func deliver(_ answers: [(request: UInt64, answer: MemberAnswer)]) {
-        for item in answers { completions.removeValue(forKey: item.request)?(item.answer) }
+        for item in answers { completions.removeValue(forKey: item.request)?.completion(item.answer) }
+    }
+
+    /// To be called from time to time: answers requests that a stalled member has taken and cannot answer itself. Reads are refused
+    /// at once; a write may still happen, so its client waits as long as it would have, `requestTimeout`.
+    public func lookForStall(requestTimeout: Instant.Span) {
+        guard let stall = port.stall else { return }
+        let isTooLate = stall > requestTimeout
+        for number in completions.keys.sorted() {
+            guard let waiting = completions[number], waiting.isRead || isTooLate else { continue }
+            completions[number] = nil
+            waiting.completion(.refused(waiting.isRead ? .noLeader : .timeout))
+        }
+        endBurst()
     }
 
     /// The member's state, the same all through a burst.
@@ -71,4 +100,9 @@ public final class LoopMember {
         }
         return try body(&burst!.reader, burst!.published)
     }
+}
+
+extension Instant.Span {
+    /// A stall of this length, for people.
+    var reason: String { "STALLED: waiting for the disk for \(nanoseconds / 1_000_000) ms" }
 }

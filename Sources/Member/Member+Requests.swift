@@ -12,12 +12,20 @@ extension Member {
     /// Committed entries not applied yet, past which proposals are refused (etcd's `maxGapBetweenApplyAndCommitIndex`).
     static let largestApplyGap: UInt64 = 5000
 
+    /// Changes that wait for the page file, past which proposals are refused: a hung page file must not fill the memory.
+    static let largestBacklog = (changes: 1_000_000, bytes: 256 << 20)
+
+    private var isPageFileTooFarBehind: Bool {
+        machine.store.openByteCount >= Member.largestBacklog.bytes
+            || machine.store.openChangeCount >= Member.largestBacklog.changes
+    }
+
     func accept(_ requests: [ClientRequest], now: Instant) {
         var payloads: [[UInt8]] = []
         var proposed: [(id: UInt64, request: WaitingRequests.Request)] = []
         for request in requests {
             if case .propose(let payload, let id, let afterCompaction) = request.command {
-                if raft.commit > raft.applied + Member.largestApplyGap {
+                if raft.commit > raft.applied + Member.largestApplyGap || isPageFileTooFarBehind {
                     output.answers.append((request.reply, .refused(.tooManyRequests)))
                     continue
                 }

@@ -54,7 +54,7 @@ final class ClientFront: Sendable {
             return LoopServices(
                 loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index % loopCount),
                 requests: daemon.metrics.server.clientRequests, limits: frozenLimits, pages: pages, listener: listener,
-                progressInterval: configuration.effectiveWatchProgressNotifyInterval
+                settings: settings, progressInterval: configuration.effectiveWatchProgressNotifyInterval
             ).application
         }
         let gate = ConnectionGate(limit: System.connectionLimit)
@@ -122,8 +122,7 @@ private final class LoopServices {
     init(
         loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, requests: CounterFamily,
         limits: ClientLimits, pages: HealthPages,
-        listener: HealthRouter.Listener,
-        progressInterval: Duration
+        listener: HealthRouter.Listener, settings: MemberSettings, progressInterval: Duration
     ) {
         let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
         let link = LoopMember(index: index, port: member, milliseconds: milliseconds)
@@ -155,6 +154,13 @@ private final class LoopServices {
         member.attach(mailbox, at: index)
         let interval = TimeAmount(progressInterval)
         loop.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in bound.value.1.progressTick() }
+        let patience = settings.requestTimeout
+        let often = TimeAmount.nanoseconds(min(settings.electionTimeout.nanoseconds / 2, 500_000_000))
+        loop.eventLoop.scheduleRepeatedTask(initialDelay: often, delay: often) { _ in
+            let (link, _, router) = bound.value
+            link.lookForStall(requestTimeout: patience)
+            router.advanceHealth()
+        }
     }
 }
 

@@ -56,7 +56,8 @@ public final class MemberDaemon: Sendable {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
         let member = MemberThread(
-            first: opened.firstPublished, pages: pageThread, pool: pool, onEvent: { [self] in note($0, settings) },
+            first: opened.firstPublished, electionTimeout: settings.electionTimeout, pages: pageThread, pool: pool,
+            onEvent: { [self] in note($0, settings) },
             onEnd: { [self] in end(with: $0) })
         let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
         let front: ClientFront

@@ -25,13 +25,18 @@ final class MemberThread: MemberPort {
     private let pool: NIOThreadPool
     private let onEvent: @Sendable (MemberEvent) -> Void
     private let onEnd: @Sendable (String?) -> Void
+    /// Since when the present turn has been under way.
+    let turns = WorkProgress()
+    private let electionTimeout: Instant.Span
 
     /// `onEnd` is called once, on the member thread, when it stops: with the reason if it is a failure.
     init(
-        first: Published, pages: PageThread, pool: NIOThreadPool, onEvent: @escaping @Sendable (MemberEvent) -> Void,
+        first: Published, electionTimeout: Instant.Span, pages: PageThread, pool: NIOThreadPool,
+        onEvent: @escaping @Sendable (MemberEvent) -> Void,
         onEnd: @escaping @Sendable (String?) -> Void
     ) {
         current = Mutex(first)
+        self.electionTimeout = electionTimeout
         self.pages = pages
         self.pool = pool
         self.onEvent = onEvent
@@ -41,6 +46,10 @@ final class MemberThread: MemberPort {
     // MARK: from any thread
 
     var published: Published { current.withLock { $0 } }
+
+    var stall: Instant.Span? {
+        turns.isAtRest ? nil : turns.stall(at: SystemClock.now(), patience: electionTimeout)
+    }
 
     func post(_ requests: [ClientRequest]) { add { $0.inbox.requests += requests } }
     func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
@@ -88,8 +97,10 @@ final class MemberThread: MemberPort {
         while true {
             guard let inbox = try take(until: nextWake) else { return }
             let now = SystemClock.now()
+            turns.began(now)
             let output = try member.turn(inbox, now: now)
             deliver(output)
+            turns.ended()
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake

@@ -1,4 +1,6 @@
 import Backend
+import LinuxHost
+import Member
 import PageStore
 import Synchronization
 
@@ -11,6 +13,8 @@ final class PageThread: Sendable {
 
     private let work = Mutex(Work())
     private let signal = WakeSignal()
+    /// Since when the present commit has been under way.
+    let commits = WorkProgress()
 
     /// From the member thread.
     func commit(_ group: CommitGroup, thenDefragment: Bool) {
@@ -31,6 +35,8 @@ final class PageThread: Sendable {
                 return (state.groups, state.isStopping)
             }
             for item in groups {
+                commits.began(SystemClock.now())
+                defer { commits.ended() }
                 do throws(PageFileError) {
                     var commit = try committer.commit(item.group)
                     if item.defragment { commit = try committer.defragment(after: item.group.number) }
