@@ -43,6 +43,7 @@ let rooms: [Target] = [
             "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "Lease", "Membership", "EtcdAPI", "Records", "Raft", "Host",
             "Bytes",
         ]),
+    room("Balancing", ["Host"]),
     room("LinuxHost", ["Host"]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
@@ -60,6 +61,7 @@ let rooms: [Target] = [
             "ClientAPI", "GRPC", "HTTP2", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL", "EtcdAPI",
             "Records", "Raft", "LinuxHost", "Host", "Telemetry", "Configuration", "Bytes", "CLinux", nioCore, nioPosix,
         ]),
+    room("ProxyTransport", ["Balancing", "Host", nioCore, nioPosix]),
     room("Simulation", ["Host"]),
     room("Commands", ["PageStore", "LinuxHost", "Host"]),
     .executableTarget(
@@ -80,6 +82,7 @@ let suites: [Target] = [
     .target(
         name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit",
         swiftSettings: strict),
+    tests("BalancingTests", ["Balancing", "Host"]),
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),
     tests("EtcdAPITests", ["EtcdAPI", "Bytes", "Host"], data: ["Fixtures"]),

@@ -1,0 +1,129 @@
+import Balancing
+import Host
+import NIOCore
+
+/// Hears on any thread what event loops find out about endpoints.
+public protocol HealthListener: AnyObject, Sendable {
+    /// A request failed, after so many on the same endpoint and event loop that succeeded.
+    func requestFailed(_ id: EndpointID, _ outcome: Outcome, successesBefore: Int)
+    /// An answer is late.
+    func suspected(_ id: EndpointID)
+}
+
+/// Told, on its event loop, when endpoints are to be left.
+public protocol EndpointObserver: AnyObject {
+    /// Move streams and connections off the endpoint: there is a better one, and the balancer has stopped choosing this one.
+    func endpointLeft(_ id: EndpointID, _ reason: LeaveReason)
+    /// The endpoint will not be chosen again: forget its connections once they are empty.
+    func endpointRemoved(_ id: EndpointID)
+}
+
+/// Chooses endpoints for one event loop and hears how they did. Confined to that loop; nothing here locks, and only failures cause a
+/// hop to another thread.
+public final class LoopBalancer {
+    public let eventLoop: any EventLoop
+    /// Writes are refused.
+    public let isReadOnly: Bool
+    private var picker: Picker
+    private var budget: RetryBudget
+    private let listener: any HealthListener
+    private var successes: [EndpointID: Int] = [:]
+    private var lastSuspicion: [EndpointID: NIODeadline] = [:]
+    private var observers: [WeakObserver] = []
+
+    private struct WeakObserver { weak var value: (any EndpointObserver)? }
+
+    public init(
+        eventLoop: any EventLoop, settings: BalancingSettings, budget: RetryBudget, isReadOnly: Bool, seed: UInt64,
+        listener: any HealthListener
+    ) {
+        self.eventLoop = eventLoop
+        self.isReadOnly = isReadOnly
+        self.budget = budget
+        self.listener = listener
+        picker = Picker(settings, seed: seed)
+    }
+
+    private var now: Instant { Instant(nanoseconds: eventLoop.now.uptimeNanoseconds) }
+
+    // MARK: Choosing
+
+    /// The endpoint for one request, or nil when every one that suits is in `excluding`: nothing is left to try.
+    public func pick(_ kind: RequestKind, affinity: UInt64? = nil, excluding: [EndpointID] = []) -> EndpointID? {
+        if excluding.isEmpty { budget.requestStarted() }
+        return picker.pick(kind, affinity: affinity, excluding: excluding, now: now)
+    }
+
+    /// Call once for each retry, before it: false when too much is retried already.
+    public func mayRetry() -> Bool { budget.mayRetry(now: now) }
+
+    /// New requests of some kind would go there: a kept connection may be used again.
+    public func isUsable(_ id: EndpointID) -> Bool { picker.isUsable(id) }
+
+    /// nil once the endpoint is gone.
+    public func address(of id: EndpointID) -> EndpointAddress? { picker.endpoint(id)?.address }
+
+    /// As the last probe saw it.
+    public func memberID(of id: EndpointID) -> UInt64? { picker.endpoint(id)?.memberID }
+
+    // MARK: Outcomes
+
+    public func began(_ id: EndpointID) { picker.began(id) }
+
+    /// Exactly once for each ``began(_:)``.
+    /// - Parameter latency: from the request to the first byte of the answer.
+    public func finished(_ id: EndpointID, _ outcome: Outcome, latency: Duration? = nil) {
+        picker.finished(id, outcome, latency: latency.map { Instant.Span($0) }, now: now)
+        count(id, outcome)
+    }
+
+    /// A failure of something that was not begun, such as an attempt to connect.
+    public func failed(_ id: EndpointID, _ outcome: Outcome) { count(id, outcome) }
+
+    private func count(_ id: EndpointID, _ outcome: Outcome) {
+        if outcome == .succeeded {
+            successes[id, default: 0] += 1
+        } else if outcome.isFailure {
+            listener.requestFailed(id, outcome, successesBefore: successes.removeValue(forKey: id) ?? 0)
+        }
+    }
+
+    /// An answer is late: has the endpoint looked at now, at most ten times a second.
+    public func suspect(_ id: EndpointID) {
+        let now = eventLoop.now
+        if let last = lastSuspicion[id], now - last < .milliseconds(100) { return }
+        lastSuspicion[id] = now
+        listener.suspected(id)
+    }
+
+    // MARK: From the health monitor, on this loop
+
+    public func update(_ view: BalancingView) { picker.update(view) }
+
+    public func leave(_ id: EndpointID, _ reason: LeaveReason) {
+        for observer in observers { observer.value?.endpointLeft(id, reason) }
+    }
+
+    public func remove(_ id: EndpointID) {
+        successes[id] = nil
+        lastSuspicion[id] = nil
+        for observer in observers { observer.value?.endpointRemoved(id) }
+    }
+
+    /// The observer is not kept alive.
+    public func observe(_ observer: any EndpointObserver) {
+        observers.removeAll { $0.value == nil }
+        observers.append(WeakObserver(value: observer))
+    }
+
+    public func stopObserving(_ observer: any EndpointObserver) {
+        observers.removeAll { $0.value == nil || $0.value === observer }
+    }
+}
+
+extension Instant.Span {
+    public init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self.init(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+}
