@@ -9,25 +9,21 @@ import Records
 import StateMachine
 import WAL
 
-/// A raft snapshot that waits until the page file holds everything up to it.
-struct PendingSnapshot {
-    let index: LogIndex
-    let term: Term
-    let confState: ConfState
-    let membership: MembershipRecord
-    /// The group whose commit carries that index.
-    let group: UInt64
-}
-
 /// Requests that the member itself puts through the log.
 enum OwnRequest: Equatable {
     case publish
-    case clusterVersion
+    case clusterVersion(ClusterVersion)
     case raiseNoSpace
     case liftNoSpace
     case revokeLease(Int64)
     case checkpoint([LeaseCheckpoint])
     case compact
+}
+
+/// One of them on its way; forwarded to another member it may get lost, and is proposed again after its deadline.
+struct OwnProposal {
+    let request: OwnRequest
+    let deadline: Instant
 }
 
 extension Member {
@@ -37,18 +33,33 @@ extension Member {
     static let largestCheckpointCount = 1000
 
     func housekeeping(now: Instant) throws(MemberFailure) {
-        if raft.role == .leader { lead(now: now) } else { spaceGuard.reset() }
+        ownRequests = ownRequests.filter { $0.value.deadline > now }
+        tellOfItself()
+        if raft.role == .leader { lead(now: now) }
+        liftNoSpaceIfDue(now)
         if machine.store.isCompacting { try compactSome() }
+        supplySnapshots()
         beginSnapshotIfDue()
         compactLogIfDue()
         commitIfDue(now)
+        noteRemoval(now)
     }
 
-    /// What only a leader does: tell who it is, agree on a version, let leases end, compact by schedule, lift NOSPACE.
+    /// Publishes name and URLs through the log after every start, whoever leads.
+    private func tellOfItself() {
+        if isPublished {
+            guard !isReady, machine.membership.clusterVersion != nil else { return }
+            isReady = true
+            output.events.append(.ready)
+        } else if raft.leader != 0, installing == nil, machine.membership.member(settings.memberID) != nil {
+            proposeOwn(.publish)
+        }
+    }
+
+    /// What only a leader does: agree on a version, let leases end, compact by schedule.
     private func lead(now: Instant) {
         guard raft.applied == raft.commit else { return }
-        if !isPublished { proposeOwn(.publish) }
-        if isPublished, machine.membership.clusterVersion.map({ $0 < agreedVersion }) ?? true { proposeOwn(.clusterVersion) }
+        watchVersions(now)
         let pending = pendingRevocations
         if pending < Member.largestRevocationCount {
             for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
@@ -62,24 +73,25 @@ extension Member {
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
             propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
         }
+    }
+
+    private func liftNoSpaceIfDue(_ now: Instant) {
         let isRaised = machine.alarms.of(.nospace).contains { $0.memberID == settings.memberID }
-        guard settings.liftsNoSpace, isRaised, let quota = settings.quota else { return spaceGuard.reset() }
+        guard settings.liftsNoSpace, isRaised, let quota = settings.quota, raft.leader != 0 else { return spaceGuard.reset() }
         if spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now) { proposeOwn(.liftNoSpace) }
     }
 
     /// Revocations on their way through the log.
     var pendingRevocations: Int {
-        ownRequests.values.count { if case .revokeLease = $0 { true } else { false } }
+        ownRequests.values.count { if case .revokeLease = $0.request { true } else { false } }
     }
-
-    private var agreedVersion: ClusterVersion { ClusterVersion(settings.behavesAs.major, settings.behavesAs.minor) }
 
     /// Proposes one of the member's own requests unless it is on its way already.
     func proposeOwn(_ own: OwnRequest) {
-        guard !ownRequests.values.contains(own) else { return }
+        guard !ownRequests.values.contains(where: { $0.request == own }) else { return }
         switch own {
         case .publish: publishAttributes()
-        case .clusterVersion: setClusterVersion()
+        case .clusterVersion(let version): setClusterVersion(version)
         case .raiseNoSpace: propose(own) { $0.alarm = self.noSpace(.activate) }
         case .liftNoSpace: propose(own) { $0.alarm = self.noSpace(.deactivate) }
         case .revokeLease(let id): propose(own) { $0.leaseRevoke = LeaseRevokeRequest(id: id) }
@@ -107,11 +119,11 @@ extension Member {
         }
     }
 
-    private func setClusterVersion() {
+    private func setClusterVersion(_ version: ClusterVersion) {
         if settings.behavesAs < ClusterVersion(3, 6) {
-            proposeV2(.clusterVersion, path: "/0/version", value: Array(agreedVersion.description.utf8))
+            proposeV2(.clusterVersion(version), path: "/0/version", value: Array(version.description.utf8))
         } else {
-            propose(.clusterVersion) { $0.clusterVersionSet = ClusterVersionSetRequest(ver: agreedVersion.description) }
+            propose(.clusterVersion(version)) { $0.clusterVersionSet = ClusterVersionSetRequest(ver: version.description) }
         }
     }
 
@@ -132,15 +144,11 @@ extension Member {
 
     private func submit(_ own: OwnRequest, _ id: UInt64, _ payload: [UInt8]) {
         guard (try? raft.propose([payload])) != nil else { return }
-        ownRequests[id] = own
+        ownRequests[id] = OwnProposal(request: own, deadline: turnStart + settings.requestTimeout)
     }
 
     func finished(_ own: OwnRequest, _ reply: ApplyReply) {
         if case .publish = own { isPublished = true }
-        if isPublished, !isReady, machine.membership.clusterVersion != nil {
-            isReady = true
-            output.events.append(.ready)
-        }
         if case .raiseNoSpace = own { output.events.append(.alarmRaised) }
     }
 
@@ -162,12 +170,16 @@ extension Member {
     private func commitIfDue(_ now: Instant) {
         let isForced =
             !waitingForCommit.isEmpty || pendingSnapshot.map { $0.group > newestGroup } ?? false
-            || !waitingForDefragmentation.isEmpty
+            || supplyGroup.map { $0 > newestGroup } ?? false || !waitingForDefragmentation.isEmpty
         let isLarge = machine.store.openChangeCount >= settings.commitChanges || machine.store.openByteCount >= 16 << 20
-        guard machine.store.groupsInFlight == 0, isForced || isLarge || (commitDue.map { $0 <= now } ?? false) else { return }
+        guard installing == nil, machine.store.groupsInFlight == 0, isForced || isLarge || (commitDue.map { $0 <= now } ?? false)
+        else { return }
         storeApplied()
         guard let group = machine.store.sealGroup() else { return }
         newestGroup = group.number
+        sealing = SealedState(
+            group: group.number, index: machine.appliedIndex, term: machine.appliedTerm, confState: confState,
+            membership: machine.membership.record)
         output.commit = group
         output.defragments = !waitingForDefragmentation.isEmpty
         commitDue = nil
@@ -192,6 +204,11 @@ extension Member {
         machine.store.committed(group: commit.group, pages: commit.pages)
         machine.pageFileSize = commit.size
         pageFileInUse = commit.sizeInUse
+        if var sealing, sealing.group == commit.group {
+            sealing.pages = commit.pages
+            committed = sealing
+            self.sealing = nil
+        }
         noteDefragmentation(commit.defragmentation)
         for waiter in waitingForCommit where waiter.group <= commit.group { output.answers.append((waiter.reply, .done)) }
         waitingForCommit.removeAll { $0.group <= commit.group }
@@ -212,46 +229,5 @@ extension Member {
         idleDefragmentations = 0
         for reply in waitingForDefragmentation { output.answers.append((reply, .done)) }
         waitingForDefragmentation.removeAll()
-    }
-
-    // MARK: raft snapshots
-
-    private func beginSnapshotIfDue() {
-        guard pendingSnapshot == nil, machine.appliedIndex >= snapshotIndex + settings.snapshotCount else { return }
-        pendingSnapshot = PendingSnapshot(
-            index: raft.applied, term: raft.term(at: raft.applied) ?? machine.appliedTerm, confState: confState,
-            membership: machine.membership.record, group: groupToWaitFor())
-    }
-
-    /// Entries in memory serve followers that are a little behind, nothing else: there is no reason to keep more of them until the
-    /// next snapshot, as the log on disk has them all.
-    private func compactLogIfDue() {
-        guard raft.applied > raft.firstIndex + 2 * settings.catchUpEntries else { return }
-        let index = raft.applied - settings.catchUpEntries
-        raft.compactLog(through: index)
-        output.events.append(.logCompacted(index: index))
-    }
-
-    private func save(_ pending: PendingSnapshot) throws(MemberFailure) {
-        let snapshot = Snapshot(
-            index: pending.index, term: pending.term, confState: pending.confState, data: pending.membership.v2Store)
-        do {
-            do throws(SnapshotError) { try snapshots.save(snapshot) } catch { throw MemberFailure.snapshot(error) }
-            _ = try log.saveSnapshotMarker(
-                SnapshotMarker(index: pending.index, term: pending.term, confState: pending.confState))
-            try log.releaseLocks(to: pending.index)
-            _ = try log.purgeSegments(keeping: settings.maximumSegments)
-            do throws(SnapshotError) { _ = try snapshots.purge(keeping: settings.maximumSnapshotFiles) } catch {
-                throw MemberFailure.snapshot(error)
-            }
-        } catch let failure as MemberFailure {
-            throw failure
-        } catch let error as WALError {
-            throw .log(error)
-        } catch {
-            throw .store("\(error)")
-        }
-        snapshotIndex = pending.index
-        output.events.append(.snapshotSaved(index: pending.index))
     }
 }

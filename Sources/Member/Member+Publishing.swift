@@ -26,11 +26,17 @@ extension Member {
     func nextWake(_ now: Instant) -> Instant? {
         // Work in portions goes on at once.
         if machine.store.isCompacting { return now }
-        var wakes = [raft.nextWake, waiting.nextDeadline, spaceGuard.nextWake]
+        var wakes = [
+            raft.nextWake, waiting.nextDeadline, spaceGuard.nextWake, reads.nextWake, removalWake, moves.first?.deadline,
+            ownRequests.values.lazy.map(\.deadline).min(),
+        ]
         // With as many revocations on their way as may be, the next wait for those to be applied.
         if pendingRevocations < Member.largestRevocationCount { wakes.append(machine.leases.nextWake) }
-        if raft.role == .leader { wakes.append(autoCompaction.nextWake) }
-        if machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
+        if raft.role == .leader {
+            wakes.append(autoCompaction.nextWake)
+            if machine.membership.members.count > 1, isPublished { wakes.append(versionsDue) }
+        }
+        if installing == nil, machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
         return wakes.compactMap(\.self).min()
     }
 

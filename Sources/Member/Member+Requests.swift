@@ -21,27 +21,37 @@ extension Member {
     }
 
     func accept(_ requests: [ClientRequest], now: Instant) {
-        var payloads: [[UInt8]] = []
-        var proposed: [(id: UInt64, request: WaitingRequests.Request)] = []
         for request in requests {
             if case .propose(let payload, let id, let afterCompaction) = request.command {
-                if raft.commit > raft.applied + Member.largestApplyGap || isPageFileTooFarBehind {
-                    output.answers.append((request.reply, .refused(.tooManyRequests)))
+                if raft.commit > raft.applied + Member.largestApplyGap || isPageFileTooFarBehind || parked.isFull {
+                    refuse(request.reply, .tooManyRequests)
                     continue
                 }
-                payloads.append(payload)
-                proposed.append((id, WaitingRequests.Request(reply: request.reply, afterCompaction: afterCompaction)))
+                waiting.add(
+                    id, WaitingRequests.Request(reply: request.reply, afterCompaction: afterCompaction),
+                    deadline: now + settings.requestTimeout)
+                parked.add(ParkedProposals.Proposal(id: id, payload: payload))
             } else {
                 handle(request, now: now)
             }
         }
-        if let question = reads.nextQuestion() { ask(question) }
-        guard !payloads.isEmpty else { return }
-        do throws(Refusal) {
-            _ = try raft.propose(payloads)
-            for item in proposed { waiting.add(item.id, item.request, deadline: now + settings.requestTimeout) }
-        } catch {
-            for item in proposed { output.answers.append((item.request.reply, .refused(EtcdError(error)))) }
+        askForReads(now)
+        proposeParked()
+    }
+
+    /// Proposes what has come, and what waited for a leader.
+    func proposeParked() {
+        guard !parked.isEmpty else { return }
+        let proposals = parked.take { waiting.contains($0) }
+        guard !proposals.isEmpty else { return }
+        do throws(Refusal) { try raft.propose(proposals.map(\.payload)) } catch {
+            switch error {
+            case .noLeader, .notLeader, .transferringLeadership: for proposal in proposals { parked.add(proposal) }
+            case .tooManyUncommittedBytes, .tooManyPendingReads, .notMember, .changePending, .invalidChange, .notVoter:
+                for proposal in proposals {
+                    if let request = waiting.take(proposal.id) { refuse(request.reply, EtcdError(error)) }
+                }
+            }
         }
     }
 
@@ -52,8 +62,9 @@ extension Member {
         case .leaseTimeToLive(let id, let keys): answer(request, times(of: id, keys: keys, now: now))
         case .listLeases: answer(request, .leases(machine.leases.list(now: now)))
         case .changeMembership(let change): changeMembership(change, request.reply, now: now)
-        case .moveLeader(let target): answer(request, moveLeader(to: target, now: now))
-        case .readIndex: reads.add(request.reply)
+        case .moveLeader(let target): moveLeader(to: target, request.reply, now: now)
+        case .handOverLeadership: handOver(request.reply, now: now)
+        case .readIndex: reads.add(request.reply, deadline: now + settings.requestTimeout)
         case .commitPages: waitingForCommit.append((groupToWaitFor(), request.reply))
         case .defragment: waitingForDefragmentation.append(request.reply)
         }
@@ -95,28 +106,18 @@ extension Member {
             keys: keys ? machine.leases.keys(of: id) : [])
     }
 
-    private func moveLeader(to target: MemberID, now: Instant) -> MemberAnswer {
-        guard raft.role == .leader else { return .refused(.notLeader) }
-        guard machine.membership.voters.contains(where: { $0.id == target }) else { return .refused(.badLeaderTransferee) }
-        if target == settings.memberID { return .done }
-        do throws(Refusal) { try raft.transferLeadership(to: target, now: now) } catch {
-            return .refused(EtcdError(error))
-        }
-        return .done
-    }
-
     private func changeMembership(_ request: MembershipRequest, _ reply: ReplyAddress, now: Instant) {
         if case .promote(let id) = request, let refusal = whyNotInSync(id) {
-            output.answers.append((reply, .refused(refusal)))
+            refuse(reply, refusal)
             return
         }
         let change: ConfigurationChange
         do throws(MembershipRefusal) { change = try configurationChange(request) } catch {
-            output.answers.append((reply, .refused(EtcdError(error))))
+            refuse(reply, EtcdError(error))
             return
         }
         do throws(Refusal) { _ = try raft.proposeConfigurationChange(change) } catch {
-            output.answers.append((reply, .refused(EtcdError(error))))
+            refuse(reply, EtcdError(error))
             return
         }
         waiting.add(
@@ -154,21 +155,17 @@ extension Member {
         return change
     }
 
-    private func ask(_ question: [UInt8]) {
-        do throws(Refusal) { try raft.readIndex(question) } catch {
-            let refusal = EtcdError(error)
-            for reply in reads.abandon() { output.answers.append((reply, .refused(refusal))) }
+    /// Without a leader the question stays, and is asked when there is one.
+    func askForReads(_ now: Instant) {
+        while let question = reads.dueQuestion(now) {
+            guard (try? raft.readIndex(question)) == nil else { continue }
+            return
         }
     }
 
-    func abandonReads(_ contexts: [[UInt8]]) {
-        guard !contexts.isEmpty else { return }
-        for reply in reads.abandon() { output.answers.append((reply, .refused(.leaderChanged))) }
-    }
-
-    func answerReads() {
+    func answerReads(_ now: Instant) {
         for reply in reads.takeAnswerable(applied: raft.applied) { output.answers.append((reply, .done)) }
-        if let question = reads.nextQuestion() { ask(question) }
+        reads.expire(now) { refuse($0, .timeout) }
     }
 }
 

@@ -20,14 +20,25 @@ public final class Member {
     var raft: RaftNode
     var log: WriteAheadLog
     let snapshots: SnapshotDirectory
-    let machine: StateMachine
+    /// Replaced when a leader's snapshot is installed.
+    var machine: StateMachine
     /// Local requests on their way through the log, by request id.
     var waiting = WaitingRequests()
-    var reads = PendingReads()
+    var parked = ParkedProposals()
+    var reads: PendingReads
+    var moves: [LeaderMove] = []
     var confState: ConfState
     /// Index of the newest `.snap` file.
     var snapshotIndex: LogIndex
     var pendingSnapshot: PendingSnapshot?
+    /// The leader's snapshot whose database is not in place yet.
+    var installing: Snapshot?
+    /// Followers that need a snapshot, and the first group whose commit may be sent to them.
+    var snapshotsWanted: [MemberID] = []
+    var supplyGroup: UInt64?
+    /// The state of the group on its way to the page file, and of the newest one that is there.
+    var sealing: SealedState?
+    var committed: SealedState?
     var commitDue: Instant?
     /// Answers owed once the page file holds a group.
     var waitingForCommit: [(group: UInt64, reply: ReplyAddress)] = []
@@ -46,9 +57,20 @@ public final class Member {
     var isPublished = false
     /// Published, in a cluster whose version is decided: who asks now gets whole answers.
     var isReady = false
-    var ownRequests: [UInt64: OwnRequest] = [:]
-    var isRemoved = false
+    var ownRequests: [UInt64: OwnProposal] = [:]
+    /// When to ask again which versions the members run.
+    var versionsDue: Instant
+    var knownLeader: MemberID = 0
+    /// When this member last learnt of a new leader.
+    var leaderElected: Instant?
+    /// When this member applied its own removal, and whether it has said so.
+    var removedAt: Instant?
+    var isGone = false
+    var turnStart: Instant
     var output = TurnOutput()
+    /// Takes messages that need not wait for this member's disk, in the middle of a turn, so that all members write at once.
+    /// Without it they are in the turn's output.
+    public var sendEarly: (([Raft.Message]) -> Void)?
 
     public init(_ opened: consuming OpenedMember, now: Instant) throws(MemberFailure) {
         settings = opened.settings
@@ -59,6 +81,11 @@ public final class Member {
         pageFileInUse = opened.pageFileInUse
         autoCompaction = AutoCompaction(opened.settings.autoCompaction, now: now)
         requestIDs = RequestIDs(memberID: opened.settings.memberID, milliseconds: opened.wallMilliseconds)
+        reads = PendingReads(
+            memberID: opened.settings.memberID,
+            salt: opened.settings.seed ^ (opened.wallMilliseconds &* 0x9e37_79b9_7f4a_7c15))
+        versionsDue = now
+        turnStart = now
         let persisted = opened.persisted
         var configuration = RaftConfiguration(id: opened.settings.memberID, seed: opened.settings.seed)
         configuration.heartbeatInterval = opened.settings.heartbeatInterval
@@ -76,25 +103,40 @@ public final class Member {
     /// One turn: takes everything that arrived, makes it durable, applies what is committed, and answers.
     public func turn(_ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput {
         output = TurnOutput()
+        stepDownAfterStall(now: now)
         for commit in inbox.commits { try committed(commit, now: now) }
+        for snapshot in inbox.installations { try installed(snapshot, now: now) }
         for message in inbox.messages {
             do throws(RaftError) { try raft.step(message, now: now) } catch { throw .raft(error) }
         }
+        for report in inbox.reports { take(report, now: now) }
         // After the messages: what arrived during a stall may be the leader's word that spares an election.
         raft.wake(now)
         accept(inbox.requests, now: now)
         try obey(now: now)
         answerRenewals(now: now)
         try housekeeping(now: now)
-        // What housekeeping proposed is on its way within the same turn.
+        // What housekeeping proposed, or a leader that was found, is served within the same turn.
+        proposeParked()
+        askForReads(now)
         try obey(now: now)
         answerRenewals(now: now)
-        answerReads()
-        waiting.expire(now) { output.answers.append(($0, .refused(.timeout))) }
+        answerMoves(now: now)
+        answerReads(now)
+        waiting.expire(now) { reply, deadline in refuse(reply, timeoutError(deadline)) }
         output.published = publish()
         output.nextWake = nextWake(now)
         machine.store.reclaim()
         return output
+    }
+
+    private func take(_ report: PeerReport, now: Instant) {
+        switch report {
+        case .unreachable(let member): raft.reportUnreachable(member)
+        case .snapshot(let member, let succeeded): raft.reportSnapshot(member, succeeded: succeeded)
+        case .versions(let versions): heard(versions)
+        case .removed: removedAt = removedAt ?? now
+        }
     }
 
     /// Carries out raft's effects until there are none: log and sync, then apply, then whatever that made possible.
@@ -102,10 +144,11 @@ public final class Member {
         while true {
             let effects = raft.takeEffects()
             if effects.isEmpty { return }
-            output.messages.append(contentsOf: effects.messages)
+            send(effects.messages)
             reads.confirmed(effects.readStates)
-            abandonReads(effects.abandonedReads)
+            if !effects.abandonedReads.isEmpty { reads.askAgain(now) }
             if let change = effects.leadership { leadershipChanged(change, now: now) }
+            if let snapshot = effects.snapshot { try receive(snapshot) }
             if effects.hardState != nil || !effects.entries.isEmpty {
                 do throws(WALError) {
                     _ = try log.append(effects.hardState, effects.entries, sync: effects.mustSync)
@@ -115,19 +158,9 @@ public final class Member {
                 output.syncedEntries += effects.entries.count
             }
             if effects.mustSync { raft.persisted(through: effects.batch, now: now) }
-            output.messages.append(contentsOf: effects.messagesAfterSync)
+            send(effects.messagesAfterSync)
+            for member in effects.snapshotsWanted where !snapshotsWanted.contains(member) { snapshotsWanted.append(member) }
             try apply(effects.committed, now: now)
-        }
-    }
-
-    private func leadershipChanged(_ change: LeadershipChange, now: Instant) {
-        output.events.append(.leadership(change))
-        if change.role == .leader { return }
-        machine.leases.demote()
-        // What was proposed in an older term may or may not commit; its author has to look.
-        if change.stepDownReason != nil {
-            for reply in waiting.takeAll() { output.answers.append((reply, .refused(.leaderChanged))) }
-            ownRequests.removeAll()
         }
     }
 
@@ -149,19 +182,25 @@ public final class Member {
         }
         let applied: Applied
         do throws(ApplyFailure) { applied = try machine.apply(entry, now: now) } catch { throw .apply(error) }
-        handle(applied)
+        try handle(applied, index: entry.index)
     }
 
-    private func handle(_ applied: Applied) {
+    private func handle(_ applied: Applied, index: LogIndex) throws(MemberFailure) {
         for effect in applied.effects {
             switch effect {
             case .raiseNoSpace: proposeOwn(.raiseNoSpace)
-            case .authenticationEnabled: output.events.append(.authenticationEnabled)
-            case .clusterVersionChanged: output.events.append(.clusterVersion(machine.membership.clusterVersion))
+            case .clusterVersionChanged:
+                if let version = machine.membership.clusterVersion, version < Member.lowestVersion,
+                    version != Member.undecidedVersion
+                {
+                    throw .apply(
+                        .entry(UnappliableEntry(index: index, reason: "the cluster is of version \(version), before 3.5")))
+                }
+                output.events.append(.clusterVersion(machine.membership.clusterVersion))
             }
         }
         guard applied.requestID != 0, let reply = applied.reply else { return }
-        if let own = ownRequests.removeValue(forKey: applied.requestID) { finished(own, reply) }
+        if let own = ownRequests.removeValue(forKey: applied.requestID) { finished(own.request, reply) }
         guard let request = waiting.take(applied.requestID) else { return }
         if request.afterCompaction, machine.store.isCompacting, case .response = reply {
             waitingForCompaction.append((request.reply, .applied(reply)))
@@ -172,7 +211,7 @@ public final class Member {
 
     private func applyChange(_ entry: Entry, now: Instant) throws(MemberFailure) {
         let change: ConfigurationChange
-        do { change = try ConfigurationChange(decoding: entry.data, as: entry.kind) } catch {
+        do { change = try ConfigurationChange(decoding: entry.kind, entry.data) } catch {
             throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))
         }
         let result = machine.applyMembership(change, index: entry.index, term: entry.term)
@@ -180,7 +219,7 @@ public final class Member {
         if case .success = result {
             do throws(RaftError) { confState = try raft.applyConfigurationChange(change, now: now) } catch { throw .raft(error) }
         }
-        if machine.membership.isRemoved(settings.memberID) { isRemoved = true }
+        if machine.membership.isRemoved(settings.memberID) { removedAt = removedAt ?? now }
         output.events.append(.membershipChanged)
         guard let request = waiting.take(change.id) else { return }
         switch result {

@@ -32,6 +32,8 @@ public enum MemberCommand: Sendable {
     case listLeases
     case changeMembership(MembershipRequest)
     case moveLeader(to: MemberID)
+    /// Before a stop: answered when this member leads no longer, or nobody could take over.
+    case handOverLeadership
     /// Answered once a read at the newest published view is linearizable.
     case readIndex
     /// Answered once everything applied so far is in the page file.

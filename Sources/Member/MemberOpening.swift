@@ -16,7 +16,8 @@ public struct MemberOpening {
     public var settings: MemberSettings
     public let disk: any Disk
     public let directory: DataDirectory
-    /// The members of a cluster that starts now; ignored when the directory holds a member already.
+    /// The members of a cluster that starts now; empty for a member that joins one. Ignored when the directory's log holds
+    /// anything already.
     public let initialMembers: [MemberRecord]
     public var pageFileOptions = PageFileOptions()
     public var syncs = true
@@ -36,12 +37,15 @@ public struct MemberOpening {
 
     public func open() throws(MemberFailure) -> OpenedMember {
         try prepareDirectories()
-        let committer = PageCommitter(try openPageFile())
+        let opening = StateMachineOpening(disk: disk, directory: directory, options: pageFileOptions)
+        var file = try opening.openPageFile()
         let snapshots = SnapshotDirectory(disk, path: directory.snapshotPath)
+        do throws(SnapshotError) { try snapshots.removeLeftovers() } catch { throw .snapshot(error) }
         let exists: Bool
         do throws(WALError) { exists = try WriteAheadLog.exists(disk, directory.walPath) } catch { throw .log(error) }
         var notices: [OpenedMember.Notice] = exists ? [] : [.created]
         let found = try findSnapshot(snapshots, logExists: exists, &notices)
+        file = try takingReceivedDatabase(file, opening, found, &notices)
         var log = try openLog(from: found.marker, exists: exists)
         var settings = settings
         if let metadata = try? LogMetadata(decoding: log.metadata) {
@@ -52,18 +56,13 @@ public struct MemberOpening {
         }
         let replay = log.takeReplay() ?? Replay()
         if let torn = replay.tornTail { notices.append(.tornTail(file: torn.file, offset: torn.offset)) }
-        let persisted = try begin(&log, replay, found)
+        let persisted = try begin(&log, replay, found, member: settings.memberID)
         if exists { notices.append(.restarted(commit: persisted.hardState.commit, snapshot: found.marker.index)) }
-        let machine = try openMachine(&settings, committer, found)
-        if machine.appliedIndex < found.marker.index {
-            throw .directory(
-                "\(directory.pageFilePath) holds entries up to \(machine.appliedIndex), and the newest snapshot is at "
-                    + "\(found.marker.index): the page file is older than the log needs")
-        }
+        let machine = try openMachine(&settings, file, opening, found)
         if machine.isAuthenticationEnabled { notices.append(.authenticationEnabled) }
         return OpenedMember(
             settings: settings, log: log, snapshots: snapshots, machine: machine, persisted: persisted,
-            pageFileInUse: Int64(committer.file.space.inUse), wallMilliseconds: wallMilliseconds, pageFile: committer.file,
+            pageFileInUse: Int64(file.space.inUse), wallMilliseconds: wallMilliseconds, opening: opening, pageFile: file,
             notices: notices)
     }
 
@@ -79,14 +78,25 @@ public struct MemberOpening {
         }
     }
 
-    private func openPageFile() throws(MemberFailure) -> PageFile {
-        do throws(PageFileError) {
-            let file = try PageFile.open(disk: disk, path: directory.pageFilePath, options: pageFileOptions)
-            try PageCommitter(file).createBuckets()
-            return file
-        } catch {
-            throw error.reason == .lockedByAnotherProcess ? .locked("\(error)") : .directory("\(error)")
+    /// After a crash between the arrival of a leader's snapshot and the swap of the databases the swap is made up for.
+    private func takingReceivedDatabase(
+        _ file: PageFile, _ opening: StateMachineOpening, _ found: FoundSnapshot, _ notices: inout [OpenedMember.Notice]
+    ) throws(MemberFailure) -> PageFile {
+        let applied = try opening.consistentIndex(of: file)
+        guard applied < found.marker.index else { return file }
+        guard try opening.adoptDatabase(at: found.marker.index) else {
+            throw .directory(
+                "\(directory.pageFilePath) holds entries up to \(applied), and the newest snapshot is at "
+                    + "\(found.marker.index): the page file is older than the log needs")
         }
+        notices.append(.adoptedDatabase(index: found.marker.index))
+        let adopted = try opening.openPageFile()
+        let newest = try opening.consistentIndex(of: adopted)
+        guard newest >= found.marker.index else {
+            throw .directory(
+                "the database received with the snapshot at \(found.marker.index) holds entries up to \(newest) only")
+        }
+        return adopted
     }
 
     struct FoundSnapshot {
@@ -131,25 +141,25 @@ public struct MemberOpening {
         }
     }
 
-    /// What raft starts from. A log without anything in it is that of a member which never got past its creation: the entries
-    /// that make its first configuration are written, as committed, the way every member of a new cluster writes them.
+    /// What raft starts from. An empty log is that of a member which never got past its creation. Where it founds the cluster,
+    /// the entries that make its first configuration are written, as committed, the way every member of a new cluster writes
+    /// them; where it joins one, its leader tells it everything.
     private func begin(
-        _ log: inout WriteAheadLog, _ replay: Replay, _ found: FoundSnapshot
+        _ log: inout WriteAheadLog, _ replay: Replay, _ found: FoundSnapshot, member: MemberID
     ) throws(MemberFailure) -> PersistedState {
         var state = PersistedState(
             hardState: replay.hardState, confState: found.confState, snapshotIndex: found.marker.index,
             snapshotTerm: found.marker.term, entries: replay.entries, applied: found.marker.index)
         state.hardState.commit = max(state.hardState.commit, found.marker.index)
         state.hardState.term = max(state.hardState.term, found.marker.term)
-        guard found.marker.index == 0, replay.entries.isEmpty, replay.hardState == HardState() else { return state }
-        guard !initialMembers.isEmpty else {
-            throw .directory("\(directory.walPath) holds no entry, and no initial cluster is given")
-        }
+        guard found.marker.index == 0, replay.entries.isEmpty, replay.hardState == HardState(),
+            initialMembers.contains(where: { $0.id == member })
+        else { return state }
         for (offset, member) in initialMembers.sorted(by: { $0.id < $1.id }).enumerated() {
             var change = ConfigurationChange(steps: [.init(kind: .addVoter, member: member.id)])
             change.context = MemberChangeContext(member: member).json
             state.entries.append(
-                Entry(term: 1, index: LogIndex(offset + 1), kind: .configurationChange, data: change.encodedFirstVersion()))
+                Entry(term: 1, index: LogIndex(offset + 1), kind: .configurationChange, data: change.encoded().data))
         }
         state.hardState = HardState(term: 1, vote: 0, commit: LogIndex(state.entries.count))
         do throws(WALError) { _ = try log.append(state.hardState, state.entries, sync: true) } catch { throw .log(error) }
@@ -159,30 +169,15 @@ public struct MemberOpening {
     // MARK: state machine
 
     private func openMachine(
-        _ settings: inout MemberSettings, _ committer: PageCommitter, _ found: FoundSnapshot
+        _ settings: inout MemberSettings, _ file: PageFile, _ opening: StateMachineOpening, _ found: FoundSnapshot
     ) throws(MemberFailure) -> StateMachine {
-        do {
-            let pages = try committer.file.beginRead()
-            let stored = try StoredState(pages, settings)
-            if settings.followsDirectory, let version = stored.clusterVersion {
-                settings.behavesAs = MemberSettings.release(of: version)
-            }
-            let report = progress
-            let restored = try Store.restore(from: pages) { report(.indexed(revisions: $0)) }
-            var leases = stored.leases
-            for item in restored.leasedKeys { leases.move(item.key, to: item.lease) }
-            var membership = found.membership
-            membership.downgrade = stored.downgrade
-            let machine = StateMachine(
-                settings: .init(clusterID: settings.clusterID, memberID: settings.memberID, quota: settings.quota),
-                store: restored.store, leases: leases, alarms: stored.alarms,
-                membership: Membership(membership, learnerLimit: settings.learnerLimit),
-                appliedIndex: stored.consistentIndex, appliedTerm: stored.term,
-                isAuthenticationEnabled: stored.isAuthenticationEnabled)
-            machine.pageFileSize = Int64(committer.file.space.size)
-            return machine
-        } catch {
-            throw .directory("\(directory.pageFilePath): \(error)")
+        let report = progress
+        let (machine, version) = try opening.openMachine(file, settings, membership: found.membership) {
+            report(.indexed(revisions: $0))
         }
+        if settings.followsDirectory, let version, version >= ClusterVersion(3, 5) {
+            settings.behavesAs = MemberSettings.release(of: version)
+        }
+        return machine
     }
 }

@@ -20,6 +20,8 @@ public struct OpenedMember: ~Copyable {
     let persisted: PersistedState
     let pageFileInUse: Int64
     let wallMilliseconds: UInt64
+    /// For whoever commits, when a leader's snapshot has to take the page file's place.
+    public let opening: StateMachineOpening
     /// For whoever commits; the member itself never touches the file.
     public let pageFile: PageFile
     public let notices: [Notice]
@@ -31,6 +33,8 @@ public struct OpenedMember: ~Copyable {
         case tornTail(file: String, offset: Int)
         case brokenSnapshot(file: String, reason: String)
         case authenticationEnabled
+        /// A leader's snapshot had arrived before the last crash; its database is the page file now.
+        case adoptedDatabase(index: LogIndex)
     }
 }
 

@@ -21,7 +21,7 @@ struct StoredState {
     init(_ pages: ReadTransaction, _ settings: MemberSettings) throws {
         leases = LeaseTable(electionTimeout: settings.electionTimeout, heartbeatInterval: settings.heartbeatInterval)
         let meta = try pages.bucket(BucketName.meta.name)
-        consistentIndex = try StoredState.number(meta?.value(MetaKey.consistentIndex))
+        consistentIndex = try StoredState.consistentIndex(pages)
         term = try StoredState.number(meta?.value(MetaKey.term))
         try forEach(pages, .lease) { _, value in try leases.restore(value) }
         var members: [AlarmMember] = []
@@ -35,6 +35,10 @@ struct StoredState {
         }
         let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))
         isAuthenticationEnabled = enabled.map { $0.count == 1 && $0[0] == 1 } ?? false
+    }
+
+    static func consistentIndex(_ pages: ReadTransaction) throws -> UInt64 {
+        try number(pages.bucket(BucketName.meta.name)?.value(MetaKey.consistentIndex))
     }
 
     private static func number(_ bytes: UnsafeRawBufferPointer?) throws(DecodeError) -> UInt64 {

@@ -1,5 +1,6 @@
 import Backend
 import Host
+import PageStore
 import Raft
 import Records
 import StateMachine
@@ -11,15 +12,45 @@ public struct Inbox: Sendable {
     public var messages: [Message] = []
     /// Groups that the page file holds since.
     public var commits: [PageCommit] = []
+    /// Snapshots whose databases took the page file's place since; after all commits to the file before.
+    public var installations: [InstalledSnapshot] = []
+    public var reports: [PeerReport] = []
     public init() {}
-    public var isEmpty: Bool { requests.isEmpty && messages.isEmpty && commits.isEmpty }
+    public var isEmpty: Bool {
+        requests.isEmpty && messages.isEmpty && commits.isEmpty && installations.isEmpty && reports.isEmpty
+    }
+}
+
+/// What the way to the other members has to tell.
+public enum PeerReport: Sendable {
+    /// A message to this member could not be delivered.
+    case unreachable(MemberID)
+    /// What became of the snapshot sent to a member.
+    case snapshot(MemberID, succeeded: Bool)
+    /// The answers to ``TurnOutput/wantsVersions``: the release every other member runs, nil for those that did not answer.
+    case versions([MemberID: ClusterVersion?])
+    /// Another member says that this one was removed from the cluster.
+    case removed
+}
+
+/// A snapshot to send: the message for raft, and the database that goes with it.
+public struct OutgoingSnapshot: Sendable {
+    public let message: Message
+    public let pages: ReadTransaction
 }
 
 /// What a turn asks of the member's owner. Answers leave only after `published` is visible to the loops.
 public struct TurnOutput {
     public var published: Published?
     public var answers: [(ReplyAddress, MemberAnswer)] = []
+    /// In order; empty where ``Member/sendEarly`` takes them.
     public var messages: [Message] = []
+    /// Tell by a ``PeerReport`` what becomes of each.
+    public var snapshots: [OutgoingSnapshot] = []
+    /// To be carried out after every commit handed out before; report it in a later inbox.
+    public var installation: SnapshotInstallation?
+    /// Ask the other members for their versions and report them.
+    public var wantsVersions = false
     /// To be committed to the page file and reported in a later inbox; one at a time.
     public var commit: CommitGroup?
     /// Rewrite the page file after `commit`; report as a commit of the same group.
@@ -43,6 +74,12 @@ public enum MemberEvent: Sendable {
     case logCompacted(index: LogIndex)
     case compactionFinished(revision: Int64)
     case alarmRaised
+    case snapshotReceived(index: LogIndex)
+    case snapshotInstalled(index: LogIndex)
+    case snapshotSent(to: MemberID, index: LogIndex)
+    /// A leader whose thread or disk stood still for longer than an election timeout gave up leadership.
+    case stalled(Instant.Span)
+    /// This member was removed from the cluster and has nothing left to do.
     case removed
 }
 

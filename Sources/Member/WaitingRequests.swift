@@ -20,18 +20,15 @@ struct WaitingRequests {
         deadlines.append((deadline, id))
     }
 
+    func contains(_ id: UInt64) -> Bool { requests[id] != nil }
+
     mutating func take(_ id: UInt64) -> Request? { requests.removeValue(forKey: id) }
 
-    mutating func takeAll() -> [ReplyAddress] {
-        let all = requests.sorted { $0.key < $1.key }.map(\.value.reply)
-        requests.removeAll()
-        return all
-    }
-
-    mutating func expire(_ now: Instant, _ body: (ReplyAddress) -> Void) {
+    mutating func expire(_ now: Instant, _ body: (ReplyAddress, _ deadline: Instant) -> Void) {
         while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now || requests[deadlines[firstDeadline].id] == nil
         {
-            if let late = requests.removeValue(forKey: deadlines[firstDeadline].id) { body(late.reply) }
+            let (deadline, id) = deadlines[firstDeadline]
+            if let late = requests.removeValue(forKey: id) { body(late.reply, deadline) }
             firstDeadline += 1
         }
         if firstDeadline > 4096, firstDeadline * 2 > deadlines.count {

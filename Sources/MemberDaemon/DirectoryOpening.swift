@@ -102,6 +102,8 @@ extension MemberDaemon {
             log.warn("removed a record that a crash had cut off", ["file": .string(file), "offset": .int(offset)])
         case .brokenSnapshot(let file, let reason):
             log.warn("set a broken snapshot file aside", ["file": .string(file), "reason": .string(reason)])
+        case .adoptedDatabase(let index):
+            log.info("took over the database of a received snapshot", ["snapshot-index": .int(index)])
         case .authenticationEnabled:
             log.error("authentication is enabled in this directory; this release does not enforce it and serves no client", [:])
         }

@@ -43,7 +43,16 @@ struct MemberEventLog {
             metrics.mvcc.compactRevision.set(revision)
             log.info("finished scheduled compaction", ["compact-revision": .int(revision)])
         case .alarmRaised: log.warn("alarm raised", ["local-member-id": id, "alarm": "NOSPACE"])
-        case .removed: log.error("this member was removed from the cluster", ["local-member-id": id])
+        case .snapshotReceived(let index):
+            log.info("received a snapshot from the leader", ["snapshot-index": .int(index)])
+        case .snapshotInstalled(let index): log.info("applied snapshot", ["snapshot-index": .int(index)])
+        case .snapshotSent(let member, let index):
+            log.info("sending merged snapshot", ["local-member-id": id, "to": .id(member), "snapshot-index": .int(index)])
+        case .stalled(let span):
+            log.error(
+                "stood still for longer than an election timeout and gave up leadership",
+                ["local-member-id": id, "took": .string("\(Int(span.seconds * 1000))ms")])
+        case .removed: log.error("the member has been permanently removed from the cluster", ["local-member-id": id])
         }
     }
 }

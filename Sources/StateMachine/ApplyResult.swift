@@ -12,8 +12,6 @@ public enum ApplyReply: Sendable {
 public enum ApplyEffect: Equatable, Sendable {
     /// A write went over the quota: propose a NOSPACE alarm for this member.
     case raiseNoSpace
-    /// Authentication was turned on by this entry; a member that does not enforce it must stop serving clients.
-    case authenticationEnabled
     /// The cluster version was set.
     case clusterVersionChanged
 }

@@ -37,9 +37,10 @@ extension StateMachine {
             return applied
         }
         if entry.index <= appliedIndex { return applied }
+        try refuseAuthentication(request, entry)
         do throws(StoreError) {
             appliedTerm = entry.term
-            applied.reply = try reply(to: request, now: now, effects: &applied.effects)
+            applied.reply = try reply(to: request, now: now)
         } catch {
             throw .store(error)
         }
@@ -49,6 +50,23 @@ extension StateMachine {
         if case .refused(.noSpace)? = applied.reply, !alarms.isRaised(.nospace) { applied.effects.append(.raiseNoSpace) }
         advance(entry.index, entry.term)
         return applied
+    }
+
+    /// Users, roles and permissions are not kept by this release. An entry that changes them, or whose outcome hangs on them,
+    /// stops the member: passed over, it would make this member differ from the others for good.
+    private func refuseAuthentication(_ request: InternalRaftRequest, _ entry: Entry) throws(ApplyFailure) {
+        let reason: String
+        switch request.request {
+        case .authEnable: reason = "it enables authentication"
+        case .authUserAdd, .authUserDelete, .authUserChangePassword, .authUserGrantRole, .authUserRevokeRole:
+            reason = "it changes a user of authentication"
+        case .authRoleAdd, .authRoleDelete, .authRoleGrantPermission, .authRoleRevokePermission:
+            reason = "it changes a role of authentication"
+        default:
+            guard let user = request.header?.username, !user.isEmpty else { return }
+            reason = "it was made by user \"\(user)\" under authentication"
+        }
+        throw .entry(UnappliableEntry(index: entry.index, reason: reason + ", which this release does not enforce"))
     }
 
     func advance(_ index: UInt64, _ term: UInt64) {
@@ -109,9 +127,7 @@ extension StateMachine {
     }
 
     /// nil when the request holds nothing this release knows.
-    private func reply(
-        to request: InternalRaftRequest, now: Instant, effects: inout [ApplyEffect]
-    ) throws(StoreError) -> ApplyReply? {
+    private func reply(to request: InternalRaftRequest, now: Instant) throws(StoreError) -> ApplyReply? {
         if let put = request.put { return try self.put(put) }
         if let transaction = request.txn { return try self.transaction(transaction) }
         if let delete = request.deleteRange { return try deleteRange(delete) }
@@ -122,10 +138,6 @@ extension StateMachine {
         if let checkpoint = request.leaseCheckpoint { return self.checkpoint(checkpoint) }
         if let alarm = request.alarm { return self.alarm(alarm) }
         if request.authStatus != nil { return authenticationStatus() }
-        if request.authEnable != nil {
-            effects.append(.authenticationEnabled)
-            return .refused(.authNotEnabled)
-        }
         if request.isAuthentication { return .refused(.authNotEnabled) }
         return nil
     }

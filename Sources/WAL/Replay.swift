@@ -38,6 +38,8 @@ struct ReplayBuilder {
     private(set) var lastIndex: LogIndex = 0
     private var highestEntryTerm: Term = 0
     private var hasMetadata = false
+    /// The term of the entry at the start's index as far as it was read; nil when there is none, as after a leader's snapshot.
+    private var termAtStart: Term?
 
     init(from start: SnapshotMarker) { self.start = start }
 
@@ -88,6 +90,9 @@ struct ReplayBuilder {
             throw located.corrupt("snapshot at index \(marker.index) has term \(marker.term) instead of \(start.term)")
         }
         foundStart = true
+        // A leader's snapshot replaced the whole log: entries before its marker led to another history and are void. A snapshot
+        // of this member's own stands behind the entry it covers.
+        if start.index > 0, termAtStart != start.term { replay.entries.removeAll() }
     }
 
     private mutating func takeEntry(_ located: LocatedRecord) throws(WALError) {
@@ -98,8 +103,13 @@ struct ReplayBuilder {
         }
         lastIndex = entry.index
         highestEntryTerm = max(highestEntryTerm, entry.term)
-        guard entry.index > start.index else { return }
+        guard entry.index > start.index else {
+            if entry.index == start.index { termAtStart = entry.term }
+            return
+        }
         let kept = entry.index - start.index - 1
+        // A marker that is still to come may void what was read so far, so terms are compared with it only behind it.
+        let mayBeVoid = !foundStart && termAtStart != start.term
         guard kept <= UInt64(replay.entries.count) else {
             let expected = start.index + LogIndex(replay.entries.count) + 1
             throw located.corrupt("entry \(entry.index) where \(expected) should follow")
@@ -108,7 +118,7 @@ struct ReplayBuilder {
             try checkReplacement(by: entry, at: Int(kept), located)
             replay.entries.removeSubrange(Int(kept)...)
         }
-        let previous = replay.entries.last?.term ?? start.term
+        let previous = replay.entries.last?.term ?? (mayBeVoid ? 0 : start.term)
         guard entry.term >= previous else {
             throw located.corrupt("entry \(entry.index) of term \(entry.term) after one of term \(previous)")
         }

@@ -61,20 +61,6 @@ import Testing
         #expect(throws: DecodeError.invalid("message kind \(kind)")) { try Message(decoding: bytes) }
     }
 
-    @Test func configurationChanges() throws {
-        let add = ConfigurationChange(steps: [.init(kind: .addLearner, member: 300)], context: [1, 2], id: 9)
-        #expect(add.encodedFirstVersion() == [0x08, 9, 0x10, 3, 0x18, 0xac, 2, 0x22, 2, 1, 2])
-        #expect(try ConfigurationChange(decoding: add.encodedFirstVersion(), as: .configurationChange) == add)
-        let joint = ConfigurationChange(
-            transition: .jointExplicit, steps: [.init(kind: .addVoter, member: 1), .init(kind: .remove, member: 2)], context: [5])
-        #expect(joint.encodedSecondVersion() == [0x08, 2, 0x12, 4, 0x08, 0, 0x10, 1, 0x12, 4, 0x08, 1, 0x10, 2, 0x1a, 1, 5])
-        #expect(try ConfigurationChange(decoding: joint.encodedSecondVersion(), as: .configurationChangeV2) == joint)
-        #expect(try ConfigurationChange(decoding: [], as: .configurationChangeV2) == ConfigurationChange())
-        #expect(throws: DecodeError.self) { try ConfigurationChange(decoding: [], as: .normal) }
-        #expect(throws: DecodeError.self) { try ConfigurationChange(decoding: [0x10, 4], as: .configurationChange) }
-        #expect(throws: DecodeError.self) { try ConfigurationChange(decoding: [0x08, 3], as: .configurationChangeV2) }
-    }
-
     @Test func logRecords() throws {
         try expect(SnapshotMarker(), [0x08, 0, 0x10, 0])
         try expect(SnapshotMarker(index: 5, term: 2, confState: ConfState(voters: [1])), [8, 5, 16, 2, 0x1a, 4, 8, 1, 0x28, 0])
@@ -120,7 +106,6 @@ import Testing
             Message(kind: .snapshot, entries: [Entry(term: 1, index: 2)], snapshot: Snapshot(index: 1), context: [1]).encoded(),
             SnapshotMarker(index: 1, term: 1, confState: ConfState(voters: [1])).encoded(),
             V2Request(id: 1, method: "PUT", path: "/", value: [1]).encoded(),
-            ConfigurationChange(steps: [.init(kind: .addVoter, member: 1)]).encodedSecondVersion(),
         ]
         var decoded = 0
         for round in 0..<20_000 {
@@ -142,8 +127,6 @@ import Testing
             (try? Message(decoding: bytes)) != nil, (try? SnapshotMarker(decoding: bytes)) != nil,
             (try? LogMetadata(decoding: bytes)) != nil, (try? SnapshotEnvelope(decoding: bytes)) != nil,
             (try? V2Request(decoding: bytes)) != nil,
-            (try? ConfigurationChange(decoding: bytes, as: .configurationChange)) != nil,
-            (try? ConfigurationChange(decoding: bytes, as: .configurationChangeV2)) != nil,
             (try? bytes.withUnsafeBytes { try LogRecord(decoding: $0).length }) != nil,
         ]
         return attempts.count { $0 }

@@ -75,8 +75,8 @@ import Testing
         let replay = try replay(try Fixtures.disk(version))
         var kinds: [ConfigurationChangeKind] = []
         for entry in replay.entries where entry.kind == .configurationChange {
-            let change = try ConfigurationChange(decoding: entry.data, as: entry.kind)
-            #expect(change.encodedFirstVersion() == entry.data)
+            let change = try ConfigurationChange(decoding: entry.kind, entry.data)
+            #expect(change.encoded().data == entry.data)
             kinds.append(change.steps[0].kind)
             guard change.steps[0].kind != .remove else { continue }
             let context = try MemberChangeContext(decodingJSON: change.context)

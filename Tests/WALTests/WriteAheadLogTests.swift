@@ -45,6 +45,21 @@ import Testing
         #expect(found.entries == entries(1...3, term: 1) + [Entry(term: 1, index: 4)])
     }
 
+    /// A leader's snapshot replaces a log that ends behind it in another history.
+    @Test func forgetsWhatALeadersSnapshotReplaced() throws {
+        let disk = try emptyDisk()
+        var log = try WriteAheadLog.create(disk, logPath, metadata: metadata)
+        try log.append(HardState(term: 2, commit: 3), entries(1...8, term: 2), sync: true)
+        let marker = SnapshotMarker(index: 6, term: 3, confState: ConfState(voters: [1]))
+        try log.saveSnapshotMarker(marker)
+        try log.append(HardState(term: 3, commit: 6), [], sync: true)
+        let after = try replay(disk.copy(), from: marker)
+        #expect(after.entries.isEmpty && after.hardState.commit == 6)
+        try log.append(nil, entries(7...7, term: 3), sync: true)
+        try log.close()
+        #expect(try replay(disk, from: marker).entries == entries(7...7, term: 3))
+    }
+
     @Test func syncsOnlyWhenAsked() throws {
         let disk = try emptyDisk()
         var log = try WriteAheadLog.create(disk, logPath, metadata: metadata)

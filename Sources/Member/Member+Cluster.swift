@@ -1,0 +1,153 @@
+import EtcdAPI
+import Host
+import Membership
+import Raft
+import Records
+
+/// What a member owes to the others: agreeing on a version, handing leadership over, leaving when it was removed.
+extension Member {
+    /// Between two looks at the versions the members run (etcd's `monitorVersionInterval`).
+    static let versionInterval = Instant.Span.seconds(4)
+    /// A member that learns of its removal stays for a moment, so that its last answers leave (as etcd does).
+    static let removalDelay = Instant.Span.seconds(1)
+    /// What a cluster is said to be while some of its members have never been heard of (etcd's `MinClusterVersion`).
+    static let undecidedVersion = ClusterVersion(3, 0)
+
+    /// Clusters of earlier versions replicate what this member cannot apply.
+    static let lowestVersion = ClusterVersion(3, 5)
+
+    /// The highest cluster version this member lets the cluster rise to.
+    private var highestVersion: ClusterVersion { ClusterVersion(settings.behavesAs.major, settings.behavesAs.minor) }
+
+    // MARK: the cluster's version
+
+    func watchVersions(_ now: Instant) {
+        guard isPublished else { return }
+        if machine.membership.members.count == 1 { return agree(on: highestVersion) }
+        guard now >= versionsDue else { return }
+        versionsDue = now + Member.versionInterval
+        output.wantsVersions = true
+    }
+
+    /// The lowest release anybody runs decides; while somebody does not answer, only a first makeshift is agreed on.
+    func heard(_ versions: [MemberID: ClusterVersion?]) {
+        guard raft.role == .leader, isPublished else { return }
+        var lowest: ClusterVersion? = highestVersion
+        for member in machine.membership.members where member.id != settings.memberID {
+            guard let version = versions[member.id] ?? nil, let before = lowest else {
+                lowest = nil
+                continue
+            }
+            lowest = min(before, ClusterVersion(version.major, version.minor))
+        }
+        guard let lowest else {
+            if machine.membership.clusterVersion == nil { proposeOwn(.clusterVersion(Member.undecidedVersion)) }
+            return
+        }
+        agree(on: lowest)
+    }
+
+    /// Versions only rise, but for the one step down that a downgrade asked for.
+    private func agree(on version: ClusterVersion) {
+        guard let present = machine.membership.clusterVersion else { return proposeOwn(.clusterVersion(version)) }
+        let isWantedStepDown =
+            machine.membership.record.downgrade?.isEnabled == true && version.major == present.major
+            && version.minor + 1 == present.minor
+        if version > present || isWantedStepDown { proposeOwn(.clusterVersion(version)) }
+    }
+
+    // MARK: leadership
+
+    func moveLeader(to target: MemberID, _ reply: ReplyAddress, now: Instant) {
+        guard raft.role == .leader else { return refuse(reply, .notLeader) }
+        guard machine.membership.voters.contains(where: { $0.id == target }) else { return refuse(reply, .badLeaderTransferee) }
+        transfer(to: target, reply, now: now)
+    }
+
+    /// Before a stop: whoever holds the most of the log leads next. Answered when this member leads no longer, or cannot help it.
+    func handOver(_ reply: ReplyAddress, now: Instant) {
+        let candidates =
+            raft.role == .leader
+            ? raft.status.peers.filter { $0.id != settings.memberID && !$0.isLearner && $0.isRecentlyActive } : []
+        guard let best = candidates.max(by: { ($0.match, $1.id) < ($1.match, $0.id) }) else {
+            return output.answers.append((reply, .done))
+        }
+        transfer(to: best.id, reply, now: now)
+    }
+
+    private func transfer(to target: MemberID, _ reply: ReplyAddress, now: Instant) {
+        do throws(Refusal) { try raft.transferLeadership(to: target, now: now) } catch {
+            return refuse(reply, EtcdError(error))
+        }
+        moves.append(LeaderMove(target: target, reply: reply, deadline: now + settings.requestTimeout))
+    }
+
+    func refuse(_ reply: ReplyAddress, _ error: EtcdError) { output.answers.append((reply, .refused(error))) }
+
+    func answerMoves(now: Instant) {
+        moves.removeAll { move in
+            if raft.leader == move.target {
+                output.answers.append((move.reply, .done))
+            } else if move.deadline <= now {
+                refuse(move.reply, .timeout)
+            } else {
+                return false
+            }
+            return true
+        }
+    }
+
+    /// A leader that stood still for longer than an election timeout may have been replaced without knowing it.
+    func stepDownAfterStall(now: Instant) {
+        defer { turnStart = now }
+        let pause = now - turnStart
+        guard raft.role == .leader, !isOnlyVoter, pause > settings.electionTimeout else { return }
+        raft.stepDown(.diskStalled, now: now)
+        output.events.append(.stalled(pause))
+    }
+
+    func leadershipChanged(_ change: LeadershipChange, now: Instant) {
+        output.events.append(.leadership(change))
+        if change.leader != 0, change.leader != knownLeader {
+            knownLeader = change.leader
+            leaderElected = now
+            reads.askAgain(now)
+        }
+        if change.role == .leader {
+            versionsDue = now
+            return
+        }
+        machine.leases.demote()
+        // Whoever leads next sees to leases and versions anew.
+        if change.stepDownReason != nil { ownRequests = ownRequests.filter { $0.value.request == .publish } }
+    }
+
+    /// Why a request of this deadline was not answered in time, as etcd tells it.
+    func timeoutError(_ deadline: Instant) -> EtcdError {
+        guard let leaderElected else { return .timeout }
+        let began = deadline + Instant.Span(nanoseconds: -settings.requestTimeout.nanoseconds)
+        let lost = leaderElected + Instant.Span(nanoseconds: -2 * settings.electionTimeout.nanoseconds)
+        return began > lost && began < leaderElected ? .timeoutDueToLeaderFail : .timeout
+    }
+
+    // MARK: removal
+
+    /// A leader stays until another has taken over, or the others might never learn that the removal is committed.
+    func noteRemoval(_ now: Instant) {
+        guard let removedAt, !isGone else { return }
+        let patience = Instant.Span(nanoseconds: Member.removalDelay.nanoseconds + 10 * settings.electionTimeout.nanoseconds)
+        guard now >= (raft.role == .leader ? removedAt + patience : removedAt + Member.removalDelay) else { return }
+        isGone = true
+        output.events.append(.removed)
+    }
+
+    /// A leader wakes for its heartbeats anyway.
+    var removalWake: Instant? { isGone || raft.role == .leader ? nil : removedAt.map { $0 + Member.removalDelay } }
+}
+
+/// A client waits for another member to lead.
+struct LeaderMove {
+    let target: MemberID
+    let reply: ReplyAddress
+    let deadline: Instant
+}
