@@ -63,6 +63,12 @@ let rooms: [Target] = [
         ]),
     room("ProxyTransport", ["Balancing", "Host", nioCore, nioPosix]),
     room("Simulation", ["Host"]),
+    room(
+        "ClusterSimulation",
+        [
+            "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "EtcdAPI", "Records", "Raft",
+            "Host", "Bytes",
+        ]),
     room("Commands", ["PageStore", "LinuxHost", "Host"]),
     .executableTarget(
         name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "Telemetry"], swiftSettings: strict,
@@ -101,6 +107,9 @@ let suites: [Target] = [
             "Member", "StateMachine", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes", "Simulation",
         ]),
     tests("ClientAPITests", ["ClientAPI", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
+    tests(
+        "ClusterSimulationTests",
+        ["ClusterSimulation", "Member", "Simulation", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),

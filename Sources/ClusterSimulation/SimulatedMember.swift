@@ -1,0 +1,75 @@
+import Backend
+import EtcdAPI
+import Host
+import Member
+import Raft
+import Records
+import Simulation
+import Watch
+
+/// One member of a simulated cluster: its disk and its clock, which outlive its process, and the process while it runs.
+public final class SimulatedMember {
+    public let id: MemberID
+    public internal(set) var disk = FaultyDisk()
+    public internal(set) var clock: MemberClock
+    /// Starts so far: what was scheduled for an earlier life is void.
+    public internal(set) var life = 0
+    /// Founders know the first members; who joins knows nobody.
+    let initialMembers: [MemberRecord]
+    var process: MemberProcess?
+    /// Since the first start.
+    public internal(set) var events: [MemberEvent] = []
+    /// Of the last start.
+    public internal(set) var notices: [OpenedMember.Notice] = []
+    /// Why the last process ended, when nobody stopped it.
+    public internal(set) var failure: String?
+    /// Set while a disk fault stands for a power failure: what the disk then keeps.
+    var crashOnDiskFault: UnsyncedWrites?
+    /// Its files were damaged on purpose, so that it may refuse to start.
+    public var isExpectedToFail = false
+    /// Effects it may still have before the power fails; nil for as many as it wants.
+    var effectsLeft: Int?
+    var crashAfterEffects = UnsyncedWrites.kept
+    /// It does not run before this time: stopped by a signal or a hypervisor.
+    var pausedUntil = Instant(nanoseconds: 0)
+    /// Each turn's sync takes this much longer.
+    var syncDelay = Instant.Span(nanoseconds: 0)
+    /// Added to the wall clock, which only makes request ids.
+    var wallOffset: Int64 = 0
+
+    init(_ id: MemberID, initialMembers: [MemberRecord], clock: MemberClock) {
+        self.id = id
+        self.initialMembers = initialMembers
+        self.clock = clock
+    }
+
+    public var isRunning: Bool { process != nil }
+    /// What its clients see; nil while it is down.
+    public var published: Published? { process?.published }
+}
+
+/// One life of a member: what its process holds in memory.
+final class MemberProcess {
+    let member: Member
+    var committer: PageCommitter
+    var published: Published
+    let hub: WatchHub
+    var inbox = Inbox()
+    var requestIDs: RequestIDs
+    /// On its own clock.
+    var nextWake: Instant?
+    /// When its next turn is scheduled, in true time.
+    var turnAt: Instant?
+    var busyUntil: Instant
+    var injectedFailuresAtStart: Int
+
+    init(_ member: Member, committer: PageCommitter, first: Published, now: Instant, requestIDs: RequestIDs, failures: Int) {
+        self.member = member
+        self.committer = committer
+        published = first
+        hub = WatchHub(view: first.view, header: first.status.header)
+        busyUntil = now
+        self.requestIDs = requestIDs
+        injectedFailuresAtStart = failures
+    }
+}

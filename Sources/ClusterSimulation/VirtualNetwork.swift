@@ -1,0 +1,91 @@
+import Host
+import Raft
+
+/// How bad the network is, everywhere. Probabilities in percent.
+public struct NetworkFaults: Sendable {
+    public var lossPercent = 0
+    public var duplicatePercent = 0
+    /// Messages that overtake others or are overtaken.
+    public var reorderPercent = 0
+    public var slowPercent = 0
+    /// What a slow message takes at most.
+    public var slowest = Instant.Span.milliseconds(300)
+    public init() {}
+}
+
+/// The network between members: each pair has a link in either direction that can be cut, clogged or slow.
+///
+/// A cut link loses what is sent. A clogged one keeps it, and delivers all of it when it is freed.
+public final class VirtualNetwork {
+    struct Link: Hashable {
+        let from: MemberID
+        let to: MemberID
+    }
+
+    public var faults = NetworkFaults()
+    private var cut: [Link: Int] = [:]
+    private var clogged: [Link: Int] = [:]
+    private var kept: [Link: [Parcel]] = [:]
+    private var lastArrival: [Link: Instant] = [:]
+    private var random: SeededRandom
+    /// Parcels one clogged link keeps; what comes on top is lost, as with any full buffer.
+    static let largestBacklog = 2000
+
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+    /// Cuts one direction. Cuts add up: as many ``unblock(_:_:)`` free it.
+    public func block(_ from: MemberID, _ to: MemberID) { cut[Link(from: from, to: to), default: 0] += 1 }
+    public func unblock(_ from: MemberID, _ to: MemberID) { lower(&cut, Link(from: from, to: to)) }
+    public func isBlocked(_ from: MemberID, _ to: MemberID) -> Bool { cut[Link(from: from, to: to)] != nil }
+
+    public func clog(_ from: MemberID, _ to: MemberID) { clogged[Link(from: from, to: to), default: 0] += 1 }
+
+    /// Frees a clogged direction; returns what it kept.
+    func unclog(_ from: MemberID, _ to: MemberID) -> [Parcel] {
+        let link = Link(from: from, to: to)
+        lower(&clogged, link)
+        return clogged[link] == nil ? kept.removeValue(forKey: link) ?? [] : []
+    }
+
+    private func lower(_ counts: inout [Link: Int], _ link: Link) {
+        guard let count = counts[link] else { return }
+        counts[link] = count == 1 ? nil : count - 1
+    }
+
+    /// When the parcel arrives: never, once, or several times.
+    func arrivals(of parcel: Parcel, now: Instant) -> [Instant] {
+        let link = Link(from: parcel.message.from, to: parcel.message.to)
+        if cut[link] != nil || chance(faults.lossPercent) { return [] }
+        if clogged[link] != nil {
+            guard kept[link, default: []].count < VirtualNetwork.largestBacklog else { return [] }
+            kept[link, default: []].append(parcel)
+            return [Instant(nanoseconds: .max)]
+        }
+        var times = [arrival(of: parcel, on: link, now: now)]
+        // A proposal travels on one connection, which delivers it once or not at all; the log would take it twice.
+        if parcel.message.kind != .proposal || parcel.mayRepeatProposals, chance(faults.duplicatePercent) {
+            times.append(arrival(of: parcel, on: link, now: now))
+        }
+        return times
+    }
+
+    private func arrival(of parcel: Parcel, on link: Link, now: Instant) -> Instant {
+        let slowest = chance(faults.slowPercent) ? faults.slowest.nanoseconds : 700_000
+        let transfer = Int64(parcel.database?.count ?? 0) * 10
+        let time = now + Instant.Span(nanoseconds: Int64.random(in: 150_000...slowest, using: &random) + transfer)
+        if chance(faults.reorderPercent) { return time }
+        let ordered = max(time, (lastArrival[link] ?? time) + Instant.Span(nanoseconds: 1))
+        lastArrival[link] = ordered
+        return ordered
+    }
+
+    private func chance(_ percent: Int) -> Bool { percent > 0 && Int.random(in: 0..<100, using: &random) < percent }
+}
+
+/// What travels between members: a message, and the database that goes with a snapshot.
+struct Parcel {
+    var message: Message
+    var database: [UInt8]?
+    /// Set by a seeded bug only.
+    var mayRepeatProposals = false
+}
