@@ -12,6 +12,8 @@ public final class WatchService {
     let hub: WatchHub
     private let eventLoop: any EventLoop
     private var isScheduled = false
+    /// When the next slice may be delivered, in nanoseconds of the event loop's clock.
+    private var restsUntil = NIODeadline.uptimeNanoseconds(0)
     /// Told when the first stream opens and the last closes: without one, nobody needs to hear of published states.
     public var onWatchingChanged: (Bool) -> Void = { _ in }
 
@@ -53,16 +55,31 @@ public final class WatchService {
     /// Delivers a slice, and lets the loop's other work have its turn before the next.
     func goOn() {
         guard !isScheduled else { return }
+        let now = NIODeadline.now()
+        guard now >= restsUntil else { return schedule(at: restsUntil) }
         do {
-            guard try hub.step() else { return }
+            let more = try hub.step()
+            restsUntil = now + rest()
+            if more { schedule(at: restsUntil) }
         } catch {
             member.port.fail("\(error)")
-            return
         }
+    }
+
+    /// A slice for many watchers costs the kernel a write for each of their connections. Under a stream of changes the next one
+    /// waits about as long as this one took, so that it carries more changes to a write; a lone change is delivered at once.
+    private func rest() -> TimeAmount { min(.microseconds(Int64(hub.watchersReached) * 4), .milliseconds(1)) }
+
+    private func schedule(at deadline: NIODeadline) {
         isScheduled = true
-        eventLoop.assumeIsolated().execute {
-            self.isScheduled = false
+        let goOn = { [self] in
+            isScheduled = false
             self.goOn()
+        }
+        if deadline <= .now() {
+            eventLoop.assumeIsolated().execute(goOn)
+        } else {
+            eventLoop.assumeIsolated().scheduleTask(deadline: deadline, goOn)
         }
     }
 }

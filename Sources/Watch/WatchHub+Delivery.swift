@@ -114,6 +114,7 @@ extension WatchHub {
 
     /// Sends every touched watcher its events; `onBlocked` takes those whose peer does not read.
     private func flush(onBlocked: (Watcher) -> Void) {
+        watchersReached += touched.count
         for watcher in touched {
             if watcher.stream.output.isWritable {
                 sendEvents(to: watcher)

@@ -32,6 +32,8 @@ public final class WatchHub {
     var touched: [Watcher] = []
     var response = ByteWriter(capacity: 4096)
     public internal(set) var eventsSent = 0
+    /// How many watchers were sent events in the last ``step()``.
+    public internal(set) var watchersReached = 0
 
     /// `header` names the answering member; its revision is filled in per response.
     public init(view: ReadView, header: ResponseHeader, settings: Settings = Settings()) {
@@ -69,6 +71,7 @@ public final class WatchHub {
 
     /// Delivers at most one slice to the synced watchers and one to those behind; true when there is more to do now.
     public func step() throws(StoreError) -> Bool {
+        watchersReached = 0
         if position < view.currentRevision { try deliverToSynced() }
         if !unsynced.isEmpty { try deliverToUnsynced() }
         answerProgressRequests()
