@@ -1,3 +1,5 @@
+import HTTP2
+
 /// gRPC's status codes (grpc.io, "Status codes and their use in gRPC").
 public enum GRPCCode: Int, Sendable, CaseIterable {
     case ok = 0
@@ -49,6 +51,41 @@ extension GRPCStatus {
             }
         }
         return String(decoding: encoded, as: UTF8.self)
+    }
+}
+
+extension GRPCStatus {
+    /// The status of a response, from its trailers or, when it has none, its header fields; nil without a `grpc-status`.
+    public init?(trailers: HeaderBlock, head: HeaderBlock) {
+        let block = trailers.first("grpc-status") == nil ? head : trailers
+        guard let text = block.first("grpc-status"), let number = Int(String(decoding: text, as: UTF8.self)) else { return nil }
+        // A code that nobody has defined means unknown (gRPC, "Status codes and their use").
+        self.init(GRPCCode(rawValue: number) ?? .unknown, block.first("grpc-message").map(Self.decodedMessage) ?? "")
+    }
+
+    /// Percent-decoded; what is no proper escape stays as it is.
+    static func decodedMessage(_ text: UnsafeRawBufferPointer) -> String {
+        func digit(_ byte: UInt8) -> UInt8? {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+            default: nil
+            }
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count)
+        var at = 0
+        while at < text.count {
+            if text[at] == UInt8(ascii: "%"), at + 2 < text.count, let high = digit(text[at + 1]), let low = digit(text[at + 2]) {
+                bytes.append(high << 4 | low)
+                at += 3
+            } else {
+                bytes.append(text[at])
+                at += 1
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

@@ -15,6 +15,13 @@ enum GRPCTimeout {
         }
     }
 
+    /// The field's value for a timeout, rounded up to the milliseconds; at most 99,999,999 s.
+    static func text(_ timeout: Duration) -> String {
+        let (seconds, attoseconds) = timeout.components
+        guard seconds < 90_000 else { return "\(min(seconds, 99_999_999))S" }
+        return "\(max(0, seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))m"
+    }
+
     /// Nanoseconds; at most 292 years, which stands for longer ones.
     static func nanoseconds(_ value: UnsafeRawBufferPointer) throws(Malformed) -> UInt64 {
         guard value.count >= 2 else { throw .tooShort }

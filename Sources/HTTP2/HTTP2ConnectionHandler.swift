@@ -111,7 +111,7 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
     func sessionHasOutput() {
         // Within a burst of reads the end of the burst sends it, and within a flush that flush does.
         guard !isReading, !isFlushing, context != nil else { return }
-        loop.markDirty(self)
+        loop.output.markDirty(self)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -139,7 +139,7 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
         guard let context, !isClosing else { return }
         var wrote = false
         do throws(HTTP2SessionError) {
-            while context.channel.isWritable, let buffer = try loop.gather(session.produce(into:)) {
+            while context.channel.isWritable, let buffer = try loop.output.gather(session.produce(into:)) {
                 loop.counters.add(.writes)
                 context.write(wrapOutboundOut(buffer), promise: nil)
                 wrote = true

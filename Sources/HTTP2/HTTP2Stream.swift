@@ -45,7 +45,7 @@ public final class HTTP2Stream {
     /// Unmanaged: a session clears this in all its streams before it goes away, and a retain per use would show.
     var owner: Unmanaged<HTTP2Session>?
     var otherSink: (any HTTP2RequestSink)?
-    let requestHead = RequestHead()
+    let requestHead = HeaderBlock()
     var requestIsComplete = false
     var attachment: AnyObject?
 
@@ -85,7 +85,7 @@ public final class HTTP2Stream {
     public var id: Int32 { number }
     /// The session while the stream is open, nil afterwards.
     public var session: HTTP2Session? { owner?.takeUnretainedValue() }
-    public var head: RequestHead { requestHead }
+    public var head: HeaderBlock { requestHead }
     /// The first value of the request's field `name`, lent while the stream is open.
     public func header(_ name: StaticString) -> UnsafeRawBufferPointer? { requestHead.first(name) }
     /// The client has sent everything.

@@ -1,9 +1,8 @@
 import NIOCore
 
 /// A connection as its loop sees it.
-protocol ServedConnection: AnyObject {
+protocol ServedConnection: FlushableConnection {
     var indexInLoop: Int { get set }
-    func flushOutput()
     /// Take no more requests, finish those there are, then close.
     func drain()
     func closeNow()
@@ -14,23 +13,13 @@ public final class ServerLoop {
     public let eventLoop: any EventLoop
     public let configuration: ServerConfiguration
     public let counters: CounterSet<ServerCounter>
+    /// Shared by the connections of a client on the same loop, so that one flush serves both.
+    public let output: LoopOutput
     let streamPool: HTTP2StreamPool
     private var log: LimitedLog
     private var connections: [any ServedConnection] = []
-    private var dirty: [any ServedConnection] = []
-    private var flushScheduled = false
     private var isDraining = false
     private var whenDrained: EventLoopPromise<Void>?
-    /// The buffer that output is gathered in before its size is known. Empty between flushes.
-    private var scratch: ByteBuffer
-    private var isGathering = false
-
-    /// Room for a burst of several hundred small replies, and small enough that the allocator reuses it: from 128 KiB on glibc maps
-    /// fresh pages for every buffer, which costs more than filling them.
-    static let scratchBytes = 64 << 10
-    /// Output of at least this size leaves in the scratch buffer itself; smaller output is copied, so that a slow client's queue
-    /// does not pin large buffers with little in them.
-    static let handOverBytes = 16 << 10
 
     public init(eventLoop: any EventLoop, configuration: ServerConfiguration, counters: CounterSet<ServerCounter>) {
         self.eventLoop = eventLoop
@@ -38,7 +27,7 @@ public final class ServerLoop {
         self.counters = counters
         streamPool = HTTP2StreamPool(counters: counters)
         log = LimitedLog(configuration)
-        scratch = ByteBufferAllocator().buffer(capacity: Self.scratchBytes)
+        output = LoopOutput(eventLoop: eventLoop)
     }
 
     /// Monotonic nanoseconds.
@@ -46,52 +35,8 @@ public final class ServerLoop {
 
     public var openConnections: Int { connections.count }
 
-    // MARK: Output outside a burst of reads
-
-    /// A connection has output and is not being read from. It goes out at the end of this turn of the loop, or with
-    /// ``flushPending()``, whichever is sooner: a thousand replies in one turn cause one write per connection.
-    func markDirty(_ connection: any ServedConnection) {
-        dirty.append(connection)
-        guard !flushScheduled else { return }
-        flushScheduled = true
-        eventLoop.assumeIsolated().execute { self.flushScheduledOutput() }
-    }
-
     /// Sends what was written in this turn of the loop now. From within a call that a flush makes, it waits for the end of the turn.
-    public func flushPending() {
-        while !dirty.isEmpty, !isGathering {
-            let connections = dirty
-            dirty.removeAll(keepingCapacity: true)
-            for connection in connections { connection.flushOutput() }
-        }
-    }
-
-    private func flushScheduledOutput() {
-        flushScheduled = false
-        flushPending()
-    }
-
-    /// Runs `produce` on the scratch buffer; the result is what it wrote, nil if nothing.
-    func gather<E: Error>(_ produce: (UnsafeMutableRawBufferPointer) throws(E) -> Int) throws(E) -> ByteBuffer? {
-        scratch.clear(minimumCapacity: Self.scratchBytes)
-        isGathering = true
-        defer { isGathering = false }
-        var failure: E?
-        let count = scratch.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.scratchBytes) { room in
-            do throws(E) {
-                return try produce(room)
-            } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        guard count > 0 else { return nil }
-        if count < Self.handOverBytes { return ByteBuffer(bytes: scratch.readableBytesView) }
-        let full = scratch
-        scratch = ByteBuffer()
-        return full
-    }
+    public func flushPending() { output.flushPending() }
 
     // MARK: Connections
 

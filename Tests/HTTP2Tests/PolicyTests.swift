@@ -93,8 +93,8 @@ import Testing
         #expect(gate.openConnections == 2)
     }
 
-    @Test func aRequestHeadKeepsFieldsApart() {
-        let head = RequestHead()
+    @Test func aHeaderBlockKeepsFieldsApart() {
+        let head = HeaderBlock()
         func append(_ name: String, _ value: String, limit: Int = 10_000) -> Bool {
             Array(name.utf8).withUnsafeBytes { name in
                 Array(value.utf8).withUnsafeBytes { head.append(name: name, value: $0, limit: limit) }

@@ -1,9 +1,10 @@
+import CNGHTTP2
 import Glibc
 
-/// A request's header fields, pseudo-fields included, in one flat buffer that is used again for the next request.
+/// The header fields of a request or a response, pseudo-fields included, in one flat buffer that is used again for the next one.
 ///
 /// What the accessors lend is valid until the stream closes: nothing is appended after the header block is complete.
-public final class RequestHead {
+public final class HeaderBlock {
     private struct Entry {
         var start: Int32
         var nameLength: Int32
@@ -25,7 +26,7 @@ public final class RequestHead {
     /// Size as RFC 9113, section 6.5.2 counts it.
     private(set) var listSize = 0
 
-    init() {
+    public init() {
         capacity = 512
         bytes = .allocate(byteCount: capacity, alignment: 1)
         entryCapacity = 16
@@ -37,7 +38,7 @@ public final class RequestHead {
         entries.deallocate()
     }
 
-    func removeAll() {
+    public func removeAll() {
         used = 0
         entryCount = 0
         listSize = 0
@@ -97,6 +98,42 @@ public final class RequestHead {
     }
 
     public func firstString(_ name: StaticString) -> String? { first(name).map { String(decoding: $0, as: UTF8.self) } }
+
+    /// Appends a field that is known beforehand.
+    public func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+        append(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value)
+    }
+
+    public func append(_ name: StaticString, _ value: String) {
+        var value = value
+        value.withUTF8 { append(name, UnsafeRawBufferPointer($0)) }
+    }
+
+    public func append(_ field: HTTPField) {
+        var (name, value) = (field.name, field.value)
+        name.withUTF8 { name in value.withUTF8 { append(UnsafeRawBufferPointer(name), UnsafeRawBufferPointer($0)) } }
+    }
+
+    /// Appends a field. `name` is in lower case.
+    public func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        _ = append(name: name, value: value, limit: .max)
+    }
+
+    /// Lends the fields in libnghttp2's form. The library copies what it needs during the call.
+    func withLibraryFields<R>(_ body: (UnsafePointer<nghttp2_nv>, Int) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: max(entryCount, 1)) { fields in
+            for index in 0..<entryCount {
+                let entry = entries[index]
+                let name = (bytes + Int(entry.start)).assumingMemoryBound(to: UInt8.self)
+                fields.initializeElement(
+                    at: index,
+                    to: nghttp2_nv(
+                        name: name, value: name + Int(entry.nameLength), namelen: Int(entry.nameLength),
+                        valuelen: Int(entry.valueLength), flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)))
+            }
+            return body(UnsafePointer(fields.baseAddress!), entryCount)
+        }
+    }
 
     /// Every field in the order it came, pseudo-fields first.
     public func forEach(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
