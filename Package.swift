@@ -48,7 +48,7 @@ let rooms: [Target] = [
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
     room("Telemetry"),
-    room("Configuration", ["CYAML"]),
+    room("Configuration", ["Balancing", "CYAML"]),
     room(
         "ClientAPI",
         [

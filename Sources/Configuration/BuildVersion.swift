@@ -28,4 +28,7 @@ public struct BuildVersion: Sendable, Equatable {
 
             """
     }
+
+    /// What the proxy prints: it behaves as no version of etcd.
+    var proxyText: String { "Quorate Version: \(version)\n" }
 }

@@ -1,9 +1,9 @@
 /// Reads etcd's YAML configuration file. Values are read like those of flags, and besides: durations as whole nanoseconds, as
 /// etcd demands; lists as YAML lists; `yes`, `no`, `on` and `off`. etcd silently passes over keys it does not know, in the file
 /// and in its sections; so a file that starts etcd starts a member, but every such key is warned about with its line.
-func readConfigurationFile(
-    _ path: String, _ inputs: ConfigurationInputs, _ table: SettingsTable
-) throws(ConfigurationError) -> ConfigurationDraft {
+func readConfigurationFile<Root: ConfigurationRoot>(
+    _ path: String, _ inputs: ConfigurationInputs, _ table: SettingsTableOf<Root>
+) throws(ConfigurationError) -> ConfigurationDraftOf<Root> {
     let bytes: [UInt8]
     do {
         bytes = try inputs.readFile(path)
@@ -18,17 +18,16 @@ func readConfigurationFile(
     } catch {
         throw ConfigurationError("\(path):\(error.line): \(error.reason)")
     }
-    reader.applyFileRules()
     return reader.draft
 }
 
-private struct FileReader {
+private struct FileReader<Root: ConfigurationRoot> {
     let path: String
-    let table: SettingsTable
-    var draft = ConfigurationDraft()
+    let table: SettingsTableOf<Root>
+    var draft = ConfigurationDraftOf<Root>()
     private var linesOfKeys: [String: Int] = [:]
 
-    init(path: String, table: SettingsTable) {
+    init(path: String, table: SettingsTableOf<Root>) {
         self.path = path
         self.table = table
     }
@@ -66,7 +65,7 @@ private struct FileReader {
                 level: .warning, message: message, fields: fields.map { ConfigurationNotice.Field(name: $0.0, value: $0.1) }))
     }
 
-    private mutating func read(_ setting: Setting, _ node: YAMLNode, _ key: String) throws(YAMLProblem) {
+    private mutating func read(_ setting: SettingOf<Root>, _ node: YAMLNode, _ key: String) throws(YAMLProblem) {
         let text: String
         switch node {
         case .scalar(let scalar, let isPlain, let line):
@@ -97,7 +96,7 @@ private struct FileReader {
 
     /// The text a flag would have been given for the same value.
     private static func flagText(
-        _ scalar: String, _ isPlain: Bool, _ setting: Setting, _ line: Int, _ key: String
+        _ scalar: String, _ isPlain: Bool, _ setting: SettingOf<Root>, _ line: Int, _ key: String
     ) throws(YAMLProblem) -> String {
         guard isPlain else { return scalar }
         switch setting.target.syntax {
@@ -115,15 +114,16 @@ private struct FileReader {
         }
     }
 
-    /// Defaults that a file takes back. Unlike flags, a file with `listen-client-urls` alone keeps the default advertised URLs.
-    mutating func applyFileRules() {
-        let discovery = draft.configuration.discovery
-        let untouched = MemberConfiguration().initialCluster
-        if !discovery.url.isEmpty || !discovery.srvDomain.isEmpty || !discovery.endpoints.isEmpty,
-            draft.configuration.initialCluster == untouched
-        {
-            draft.configuration.initialCluster = ""
-        }
-        if draft.configuration.selfSignedCertificateYears == 0 { draft.configuration.selfSignedCertificateYears = 1 }
+}
+
+/// Defaults that a file takes back. Unlike flags, a file with `listen-client-urls` alone keeps the default advertised URLs.
+func applyFileRules(_ draft: inout ConfigurationDraft) {
+    let discovery = draft.configuration.discovery
+    let untouched = MemberConfiguration().initialCluster
+    if !discovery.url.isEmpty || !discovery.srvDomain.isEmpty || !discovery.endpoints.isEmpty,
+        draft.configuration.initialCluster == untouched
+    {
+        draft.configuration.initialCluster = ""
     }
+    if draft.configuration.selfSignedCertificateYears == 0 { draft.configuration.selfSignedCertificateYears = 1 }
 }

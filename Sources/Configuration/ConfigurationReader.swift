@@ -52,18 +52,19 @@ public func readMemberConfiguration(
         draft.configuration.configurationFile.isEmpty
         ? inputs.environment["ETCD_CONFIG_FILE"] ?? "" : draft.configuration.configurationFile
     if path.isEmpty {
-        try readEnvironment(inputs.environment, table, &draft)
+        try readEnvironment(inputs.environment, table, &draft, prefixes: ["ETCD_", "QUORATE_"])
         applyCommandLineRules(&draft)
     } else {
         let ignored = draft.given.filter { $0 != "config-file" }
         draft = try readConfigurationFile(path, inputs, table)
+        applyFileRules(&draft)
         draft.notices.insert(loadedFileNotice(path, ignored), at: 0)
     }
     try finish(&draft, table, inputs)
     return .run(draft.configuration, notices: draft.notices)
 }
 
-private func loadedFileNotice(_ path: String, _ ignored: [String]) -> ConfigurationNotice {
+func loadedFileNotice(_ path: String, _ ignored: [String]) -> ConfigurationNotice {
     let message =
         "loaded server configuration, other configuration command line flags and environment variables will be ignored "
         + "if provided"
@@ -71,11 +72,11 @@ private func loadedFileNotice(_ path: String, _ ignored: [String]) -> Configurat
     return .warning(message, ("path", path), ("ignored-flags", ignored.map { "--" + $0 }.joined(separator: " ")))
 }
 
-private enum CommandLineOutcome { case run, help, version }
+enum CommandLineOutcome { case run, help, version }
 
 /// Reads the flags in order, so that the first problem is the one reported.
-private func readCommandLine(
-    _ arguments: [String], _ table: SettingsTable, _ draft: inout ConfigurationDraft
+func readCommandLine<Root>(
+    _ arguments: [String], _ table: SettingsTableOf<Root>, _ draft: inout ConfigurationDraftOf<Root>
 ) throws(ConfigurationError) -> CommandLineOutcome {
     var scanner = FlagScanner(arguments)
     var wantsVersion = false
@@ -96,9 +97,10 @@ private func readCommandLine(
     return wantsVersion ? .version : .run
 }
 
-/// Reads `ETCD_*` and `QUORATE_*`. A variable that a flag sets too is refused, as etcd refuses it.
-private func readEnvironment(
-    _ environment: [String: String], _ table: SettingsTable, _ draft: inout ConfigurationDraft
+/// Reads `ETCD_*` and Quorate's own variables. A variable that a flag sets too is refused, as etcd refuses it.
+/// - Parameter prefixes: variables that begin so are warned about when nobody knows them.
+func readEnvironment<Root>(
+    _ environment: [String: String], _ table: SettingsTableOf<Root>, _ draft: inout ConfigurationDraftOf<Root>, prefixes: [String]
 ) throws(ConfigurationError) {
     var known: Set<String> = ["ETCD_UNSUPPORTED_ARCH"]
     let flags = table.flagsByName
@@ -127,10 +129,16 @@ private func readEnvironment(
     }
     for variable in environment.keys.sorted() where !known.contains(variable) {
         // The value is left out: a variable that nobody here knows may hold anything.
-        if variable.hasPrefix("ETCD_") || variable.hasPrefix("QUORATE_") {
+        if prefixes.contains(where: { variable.hasPrefix($0) }), !isOfTheOtherHalf(variable, Root.environmentPrefix) {
             draft.notices.append(.warning("unrecognized environment variable", ("environment-variable", variable)))
         }
     }
+}
+
+/// Both halves may be started from one environment file.
+private func isOfTheOtherHalf(_ variable: String, _ own: String) -> Bool {
+    let proxy = ProxyConfiguration.environmentPrefix
+    return own != proxy && variable.hasPrefix(proxy)
 }
 
 /// Defaults that etcd takes back when flags or variables say otherwise; a file does not have this rule.

@@ -27,7 +27,7 @@ public let usageText = """
       ETCD_A_B (Quorate's own flags: QUORATE_A_B), but not both at once. With --config-file everything else is ignored.
     """
 
-private func flagHelp(_ setting: Setting, _ untouched: MemberConfiguration) -> String {
+func flagHelp<Root>(_ setting: SettingOf<Root>, _ untouched: Root) -> String {
     let value = setting.defaultText ?? setting.target.read(untouched)
     var help = setting.help
     if !setting.releases.isEmpty, setting.releases != .all {

@@ -1,9 +1,24 @@
+/// Settings of a member.
+typealias Setting = SettingOf<MemberConfiguration>
+
+/// What the settings of one half of the program are read into.
+protocol ConfigurationRoot: Sendable {
+    /// The defaults.
+    init()
+    /// The file that the settings are read from, or empty.
+    var configurationFile: String { get set }
+    /// What the names of Quorate's own environment variables begin with.
+    static var environmentPrefix: String { get }
+    /// The effective log level.
+    var logging: LoggingSettings { get set }
+}
+
 /// One setting: a row of the table from which command line, environment, file, help and validation all come.
-struct Setting: Sendable {
+struct SettingOf<Root: ConfigurationRoot>: Sendable {
     /// The flag without dashes. For settings that only a file knows, the path of its key with slashes.
     let name: String
     let group: SettingGroup
-    let target: SettingTarget
+    let target: SettingTargetOf<Root>
     /// etcd releases that know the flag.
     let releases: EtcdReleases
     let effect: SettingEffect
@@ -17,7 +32,7 @@ struct Setting: Sendable {
 
     /// - Parameter file: key paths; nil for a key of the flag's own name.
     init(
-        _ name: String, _ group: SettingGroup, _ target: SettingTarget, _ releases: EtcdReleases, _ effect: SettingEffect,
+        _ name: String, _ group: SettingGroup, _ target: SettingTargetOf<Root>, _ releases: EtcdReleases, _ effect: SettingEffect,
         file: [String]? = nil, default defaultText: String? = nil, secret: Bool = false, _ help: String
     ) {
         self.name = name
@@ -33,7 +48,7 @@ struct Setting: Sendable {
 
     /// A setting that is supported.
     init(
-        _ name: String, _ group: SettingGroup, _ target: SettingTarget, _ releases: EtcdReleases, file: [String]? = nil,
+        _ name: String, _ group: SettingGroup, _ target: SettingTargetOf<Root>, _ releases: EtcdReleases, file: [String]? = nil,
         default defaultText: String? = nil, _ help: String
     ) {
         self.init(name, group, target, releases, .supported, file: file, default: defaultText, help)
@@ -42,11 +57,11 @@ struct Setting: Sendable {
     /// Only a configuration file can set it.
     var isFileOnly: Bool { name.contains("/") }
 
-    /// Every flag `a-b` has a variable `ETCD_A_B`; Quorate's own have `QUORATE_A_B`, so that etcd, started from the same
-    /// environment file, does not warn about them.
+    /// Every flag `a-b` has a variable `ETCD_A_B`; Quorate's own have `QUORATE_A_B`, and the proxy's `QUORATE_PROXY_A_B`, so that
+    /// etcd, started from the same environment file, does not warn about them.
     var environmentVariable: String {
         let suffix = String(name.map { $0 == "-" ? "_" : Character($0.uppercased()) })
-        return (releases.isEmpty ? "QUORATE_" : "ETCD_") + suffix
+        return (releases.isEmpty ? Root.environmentPrefix : "ETCD_") + suffix
     }
 
     /// How errors and notices name it.

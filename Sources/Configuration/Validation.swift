@@ -23,7 +23,7 @@ enum LogLevelName {
     static let allowed = "debug, info, warn, error, panic or fatal"
 }
 
-private func validateLogging(_ logging: LoggingSettings) throws(ConfigurationError) {
+func validateLogging(_ logging: LoggingSettings) throws(ConfigurationError) {
     guard LogLevelName.all.contains(logging.level) else {
         // etcd panics over this one, which ends with 2.
         throw ConfigurationError(
