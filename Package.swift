@@ -23,6 +23,7 @@ let rooms: [Target] = [
     .systemLibrary(name: "CHardware"),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     room("Bytes", ["CHardware"]),
     room("Host"),
@@ -46,6 +47,7 @@ let rooms: [Target] = [
     room("Balancing", ["Host"]),
     room("LinuxHost", ["Host"]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
+    room("TLS", ["COpenSSL", nioCore, nioPosix]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
     room("Telemetry"),
     room("Configuration", ["Balancing", "CYAML"]),
@@ -115,6 +117,7 @@ let suites: [Target] = [
     tests("SimulationTests", ["Simulation", "Host"]),
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("GRPCTests", ["Bytes", "HTTP2", "GRPC", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioEmbedded]),
+    tests("TLSTests", ["TLS", "COpenSSL", nioCore, nioPosix, nioEmbedded]),
     tests("ConfigurationTests", ["Configuration"], data: ["Fixtures"]),
     tests("TelemetryTests", ["Telemetry"], data: ["Fixtures"]),
 ]
