@@ -36,7 +36,7 @@ let rooms: [Target] = [
     room("MVCC", ["Backend", "PageStore", "EtcdAPI", "Bytes"]),
     room("Watch", ["MVCC", "EtcdAPI", "Bytes"]),
     room("Lease", ["Host", "Bytes"]),
-    room("Membership", ["Raft", "Records"]),
+    room("Membership", ["Raft", "Records", "Bytes"]),
     room("StateMachine", ["MVCC", "Backend", "Lease", "Membership", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
     room(
         "Member",
@@ -112,6 +112,7 @@ let suites: [Target] = [
     tests(
         "ClusterSimulationTests",
         ["ClusterSimulation", "Member", "Simulation", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
+    tests("MembershipTests", ["Membership", "Records", "Raft"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),

@@ -28,6 +28,19 @@ public struct MemberRecord: Equatable, Sendable {
         self = try MemberRecord(try JSON(record: bytes))
     }
 
+    /// A list of members, as etcd's peer port answers to `/members`.
+    public static func list(decodingJSON bytes: [UInt8]) throws(DecodeError) -> [MemberRecord] {
+        let json: JSON
+        do { json = try JSON(parsing: bytes) } catch { throw .invalid(error.description) }
+        guard let elements = json.array else { throw .invalid("JSON is no list") }
+        var members: [MemberRecord] = []
+        for element in elements {
+            guard element.object != nil else { throw .invalid("JSON holds something that is no member") }
+            members.append(try MemberRecord(element))
+        }
+        return members
+    }
+
     init(_ json: JSON) throws(DecodeError) {
         self.init(id: try json.optional("id", \.uint64) ?? 0)
         try decodeRaftAttributes(json)
