@@ -111,7 +111,7 @@ let suites: [Target] = [
     tests("ClientAPITests", ["ClientAPI", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
     tests(
         "ClusterSimulationTests",
-        ["ClusterSimulation", "Member", "Simulation", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
+        ["ClusterSimulation", "Member", "MVCC", "Simulation", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),
     tests("MembershipTests", ["Membership", "Records", "Raft"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),

@@ -23,7 +23,7 @@ public protocol ClusterObserver: AnyObject {
 /// are carried out later, beside the turns.
 public final class SimulatedCluster {
     public let options: ClusterOptions
-    public private(set) var now = Instant(nanoseconds: 10_000_000_000)
+    public internal(set) var now = Instant(nanoseconds: 10_000_000_000)
     public private(set) var members: [SimulatedMember] = []
     public let network: VirtualNetwork
     public weak var observer: (any ClusterObserver)?
@@ -33,7 +33,7 @@ public final class SimulatedCluster {
     public private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
     public internal(set) var counts = ClusterCounts()
     var random: SeededRandom
-    private var queue = EventQueue<Event>()
+    var queue = EventQueue<Event>()
     private var nextCall: UInt64 = 0
     private var answers: [UInt64: MemberAnswer] = [:]
 
@@ -41,7 +41,7 @@ public final class SimulatedCluster {
         case deliver(Parcel)
         case turn(SimulatedMember, life: Int)
         case release(SimulatedMember, life: Int, TurnOutput)
-        case commit(SimulatedMember, life: Int, CommitGroup, defragments: Bool)
+        case pageJob(SimulatedMember, life: Int)
         case call(() throws -> Void)
     }
 
@@ -98,10 +98,13 @@ public final class SimulatedCluster {
             member.notices = opened.notices
             let first = opened.firstPublished
             let committer = PageCommitter(opened.pageFile)
+            let machines = opened.opening
             let value = try Member(opened, now: member.clock.reading(now))
-            member.process = MemberProcess(
-                value, committer: committer, first: first, now: now,
+            let process = MemberProcess(
+                value, machines, committer: committer, first: first, now: now,
                 requestIDs: RequestIDs(memberID: id, milliseconds: wall, lane: 1), failures: failures)
+            value.sendEarly = { [unowned self, unowned member, unowned process] in sendEarly($0, member, process) }
+            member.process = process
         } catch {
             return try died(member, "\(error)", failures: failures)
         }
@@ -128,7 +131,7 @@ public final class SimulatedCluster {
     }
 
     /// Ends a process that cannot go on. That is a violation unless its disk was told to fail.
-    private func died(_ member: SimulatedMember, _ reason: String, failures: Int) throws {
+    func died(_ member: SimulatedMember, _ reason: String, failures: Int) throws {
         if let unsynced = member.crashOnDiskFault, member.disk.injectedFailures > failures {
             say { "m\(member.id) loses power: \(reason)" }
             return try stop(member.id, unsynced)
@@ -179,8 +182,7 @@ public final class SimulatedCluster {
         case .deliver(let parcel): try deliver(parcel)
         case .turn(let member, let life): try takeTurn(member, life)
         case .release(let member, let life, let output): try release(output, member, life)
-        case .commit(let member, let life, let group, let defragments):
-            try commit(group, defragments: defragments, member, life)
+        case .pageJob(let member, let life): try doPageJob(member, life)
         }
     }
 
@@ -200,30 +202,30 @@ public final class SimulatedCluster {
         guard member.pausedUntil <= now, process.busyUntil <= now else { return scheduleTurn(member, at: now) }
         var inbox = Inbox()
         swap(&inbox, &process.inbox)
-        let operations = member.disk.operationCount
-        let failures = process.injectedFailuresAtStart
+        process.operationsBeforeTurn = member.disk.operationCount
+        let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds)
+        process.syncEnd = now + sync
         counts.turns += 1
         let output: TurnOutput
         do { output = try process.member.turn(inbox, now: member.clock.reading(now)) } catch {
-            return try died(member, "\(error)", failures: failures)
+            return try died(member, "\(error)", failures: process.injectedFailuresAtStart)
         }
-        var duration = Instant.Span(nanoseconds: 20_000)
-        if member.disk.operationCount > operations {
-            duration.nanoseconds += Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds
-        }
+        let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
         process.nextWake = output.nextWake
-        process.busyUntil = now + duration
+        process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
         counts.entries += output.syncedEntries
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
+    }
+
+    /// Messages leave in the middle of a turn: at once, or after the sync they had to wait for.
+    private func sendEarly(_ messages: [Raft.Message], _ member: SimulatedMember, _ process: MemberProcess) {
+        let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
+        for message in messages { send(Parcel(message: message), at: hasWritten ? process.syncEnd : now) }
     }
 
     /// What a turn asked for, in the order in which a daemon does it. The power may fail between any two.
     private func release(_ output: TurnOutput, _ member: SimulatedMember, _ life: Int) throws {
         guard member.life == life, let process = member.process else { return }
-        for message in output.messages {
-            guard try mayGoOn(member) else { return }
-            send(Parcel(message: message))
-        }
         if let published = output.published {
             guard try mayGoOn(member) else { return }
             try publish(published, member, process)
@@ -234,10 +236,19 @@ public final class SimulatedCluster {
         }
         if let group = output.commit {
             guard try mayGoOn(member) else { return }
-            let time = now + Instant.Span(nanoseconds: Int64.random(in: 100_000...4_000_000, using: &random)) + member.syncDelay
-            queue.schedule(.commit(member, life: life, group, defragments: output.defragments), at: time)
+            add(.commit(group, defragments: output.defragments), member, process)
         }
+        if let installation = output.installation {
+            guard try mayGoOn(member) else { return }
+            add(.install(installation), member, process)
+        }
+        for snapshot in output.snapshots {
+            guard try mayGoOn(member) else { return }
+            try send(snapshot, from: member)
+        }
+        if output.wantsVersions { askVersions(for: member, life) }
         for event in output.events { sawEvent(event, member) }
+        if member.isGone { return try stop(member.id) }
         if !process.inbox.isEmpty { scheduleTurn(member, at: now) }
         if let wake = process.nextWake { scheduleTurn(member, at: member.clock.time(of: wake)) }
     }
@@ -262,40 +273,7 @@ public final class SimulatedCluster {
         do { while try process.hub.step() {} } catch { throw Violation("watch", "m\(member.id): \(error)") }
     }
 
-    private func commit(_ group: CommitGroup, defragments: Bool, _ member: SimulatedMember, _ life: Int) throws {
-        guard member.life == life, let process = member.process else { return }
-        do {
-            var commit = try process.committer.commit(group)
-            if defragments { commit = try process.committer.defragment(after: group.number) }
-            process.inbox.commits.append(commit)
-            counts.commits += 1
-        } catch {
-            return try died(member, "page file: \(error)", failures: process.injectedFailuresAtStart)
-        }
-        scheduleTurn(member, at: now)
-    }
-
     // MARK: messages and requests
-
-    func send(_ parcel: Parcel) {
-        counts.messages += 1
-        let arrivals = network.arrivals(of: parcel, now: now)
-        for time in arrivals where time.nanoseconds != .max { queue.schedule(.deliver(parcel), at: time) }
-        if arrivals.isEmpty { counts.lostMessages += 1 }
-    }
-
-    /// Frees a clogged direction: everything it kept arrives at once.
-    public func unclog(_ from: MemberID, _ to: MemberID) {
-        for parcel in network.unclog(from, to) { queue.schedule(.deliver(parcel), at: now) }
-    }
-
-    private func deliver(_ parcel: Parcel) throws {
-        guard let member = members.first(where: { $0.id == parcel.message.to }), let process = member.process else { return }
-        guard process.inbox.messages.count < 4096 else { return }
-        note(.message, parcel.message.to, UInt64(parcel.message.kind.rawValue) &+ parcel.message.index &* 64)
-        process.inbox.messages.append(parcel.message)
-        scheduleTurn(member, at: now)
-    }
 
     /// Hands a request to a member; its answer is told to the observer, and kept for ``answer(_:)``.
     @discardableResult
@@ -329,14 +307,16 @@ public final class SimulatedCluster {
         if observer == nil { member.events.append(event) }
         if case .leadership(let change) = event, change.role == .leader { counts.elections += 1 }
         if case .snapshotSaved = event { counts.snapshots += 1 }
+        if case .snapshotInstalled = event { counts.installations += 1 }
+        if case .removed = event { member.isGone = true }
         say { "m\(member.id) \(event)" }
     }
 
     // MARK: what is left of a run
 
-    private enum Happening: UInt64 { case start = 1, stop, published, message, answer }
+    enum Happening: UInt64 { case start = 1, stop, published, message, answer }
 
-    private func note(_ what: Happening, _ member: MemberID, _ value: UInt64) {
+    func note(_ what: Happening, _ member: MemberID, _ value: UInt64) {
         for word in [what.rawValue, member, value, now.nanoseconds] { digest = (digest ^ word) &* 0x0000_0100_0000_01b3 }
     }
 
@@ -356,4 +336,6 @@ public struct ClusterCounts: Equatable, Sendable {
     public var commits = 0
     public var elections = 0
     public var snapshots = 0
+    public var installations = 0
+    public var databasesReceived = 0
 }

@@ -27,6 +27,8 @@ public final class SimulatedMember {
     var crashOnDiskFault: UnsyncedWrites?
     /// Its files were damaged on purpose, so that it may refuse to start.
     public var isExpectedToFail = false
+    /// It was removed from the cluster, knows it, and has stopped.
+    public internal(set) var isGone = false
     /// Effects it may still have before the power fails; nil for as many as it wants.
     var effectsLeft: Int?
     var crashAfterEffects = UnsyncedWrites.kept
@@ -62,9 +64,24 @@ final class MemberProcess {
     var turnAt: Instant?
     var busyUntil: Instant
     var injectedFailuresAtStart: Int
+    let opening: StateMachineOpening
+    /// What the page thread has to do, oldest first; the first is under way.
+    var pageJobs: [PageJob] = []
+    /// True time at which the turn under way has finished its syncs; what it sends before needs none.
+    var syncEnd = Instant(nanoseconds: 0)
+    var operationsBeforeTurn = 0
 
-    init(_ member: Member, committer: PageCommitter, first: Published, now: Instant, requestIDs: RequestIDs, failures: Int) {
+    enum PageJob {
+        case commit(CommitGroup, defragments: Bool)
+        case install(SnapshotInstallation)
+    }
+
+    init(
+        _ member: Member, _ opening: StateMachineOpening, committer: PageCommitter, first: Published, now: Instant,
+        requestIDs: RequestIDs, failures: Int
+    ) {
         self.member = member
+        self.opening = opening
         self.committer = committer
         published = first
         hub = WatchHub(view: first.view, header: first.status.header)
