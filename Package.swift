@@ -24,6 +24,7 @@ let rooms: [Target] = [
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     room("Bytes", ["CHardware"]),
     room("Host"),
@@ -45,7 +46,8 @@ let rooms: [Target] = [
             "Bytes",
         ]),
     room("Balancing", ["Host"]),
-    room("LinuxHost", ["Host"]),
+    room("LinuxHost", ["Host", "CLinux"]),
+    room("Systemd", ["CSystemd", "LinuxHost", "Host"]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
     room("TLS", ["COpenSSL", nioCore, nioPosix]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
@@ -61,7 +63,7 @@ let rooms: [Target] = [
         "MemberDaemon",
         [
             "ClientAPI", "GRPC", "HTTP2", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL", "EtcdAPI",
-            "Records", "Raft", "LinuxHost", "Host", "Telemetry", "Configuration", "Bytes", "CLinux", nioCore, nioPosix,
+            "Records", "Raft", "LinuxHost", "Host", "Systemd", "Telemetry", "Configuration", "Bytes", nioCore, nioPosix,
         ]),
     room("ProxyTransport", ["Balancing", "Host", nioCore, nioPosix]),
     room("Simulation", ["Host"]),
@@ -73,7 +75,8 @@ let rooms: [Target] = [
         ]),
     room("Commands", ["PageStore", "LinuxHost", "Host"]),
     .executableTarget(
-        name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "Telemetry"], swiftSettings: strict,
+        name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
+        swiftSettings: strict,
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
             .unsafeFlags(
@@ -115,6 +118,7 @@ let suites: [Target] = [
     tests("MembershipTests", ["Membership", "Records", "Raft"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
+    tests("SystemdTests", ["Systemd", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("GRPCTests", ["Bytes", "HTTP2", "GRPC", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioEmbedded]),

@@ -122,6 +122,8 @@ public struct MemberConfiguration: Sendable, Equatable {
     public var compatibilityVersion = CompatibilityVersion.automatic
     /// Lifts the NOSPACE alarm by itself once the data fits the quota again.
     public var nospaceAutoDisarm = true
+    /// When systemd is told that the member is ready.
+    public var readyWhen = ReadyWhen.quorum
 
     // MARK: Where it came from
 
@@ -135,6 +137,14 @@ public struct MemberConfiguration: Sendable, Equatable {
 
 /// etcd's `--initial-cluster-state`.
 public enum InitialClusterState: String, CaseIterable, Sendable { case new, existing }
+
+/// What a service promises when it says that it is ready.
+public enum ReadyWhen: String, CaseIterable, Sendable {
+    /// It has published itself through the log, which takes a quorum: etcd's meaning.
+    case quorum
+    /// Its listeners answer, whatever the other members do.
+    case serving
+}
 
 /// etcd's `--metrics`.
 public enum MetricsDetail: String, CaseIterable, Sendable { case basic, extensive }

@@ -110,6 +110,9 @@ enum OperationSettings {
             Setting(
                 "nospace-auto-disarm", .quorate, .truth(\.nospaceAutoDisarm), .none,
                 "Lift the NOSPACE alarm once the data fits the quota again."),
+            Setting(
+                "ready-when", .quorate, .choice(\.readyWhen), .none,
+                "When systemd is told that the member is ready: once a quorum knows it, or once its listeners answer."),
         ]
     }
 }

@@ -29,7 +29,11 @@ public struct StateMachineOpening: Sendable {
             try PageCommitter(file).createBuckets()
             return file
         } catch {
-            throw error.reason == .lockedByAnotherProcess ? .locked("\(error)") : .directory("\(error)")
+            switch error.reason {
+            case .lockedByAnotherProcess: throw .locked("\(error)")
+            case .disk(let error): throw .disk(error)
+            default: throw .directory("\(error)")
+            }
         }
     }
 

@@ -91,6 +91,7 @@ public enum MemberFailure: Error, CustomStringConvertible, Sendable {
     case apply(ApplyFailure)
     case store(String)
     case directory(String)
+    case disk(DiskError)
     case configuration(String)
     /// Another process has the data directory.
     case locked(String)
@@ -101,6 +102,7 @@ public enum MemberFailure: Error, CustomStringConvertible, Sendable {
         case .log(let error): "write-ahead log: \(error)"
         case .snapshot(let error): "snapshot file: \(error)"
         case .apply(.entry(let error)): "\(error)"
+        case .disk(let error): "\(error)"
         case .apply(.store(let error)): "store: \(error)"
         case .store(let reason), .directory(let reason), .configuration(let reason), .locked(let reason): reason
         }

@@ -20,12 +20,17 @@ extension MemberDaemon {
             wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
         opening.syncs = !configuration.unsafeNoFsync
         let log = log
-        opening.progress = { step in
+        opening.progress = { [self] step in
+            report(step)
             switch step {
             case .replayed(let progress):
                 log.debug("reading the write-ahead log", ["segment": .int(progress.segment), "offset": .int(progress.offset)])
             case .indexed(let count): log.info("restoring the key index", ["revisions": .int(count)])
             }
+        }
+        notifier.post(.progress("opening \(configuration.dataDirectory)"))
+        TestHooks.replaySlowly { part, parts in
+            notifier.post(.progress("reading the write-ahead log slowly, for a test: \(part) of \(parts)"))
         }
         let began = SystemClock.now()
         let opened = try opening.open()

@@ -12,6 +12,7 @@ import NIOPosix
 import PageStore
 import Records
 import Synchronization
+import Systemd
 import Telemetry
 
 /// One member as a process: opens its directory, starts its threads, listens, and stops in order.
@@ -21,11 +22,18 @@ public final class MemberDaemon: Sendable {
     let log: Log
     let metrics: MemberMetrics
     let registry: MetricsRegistry
+    let notifier = ServiceNotifier()
+    /// Reads the configuration again, for a reload.
+    let rereadConfiguration: @Sendable () throws(ConfigurationError) -> MemberConfiguration
     private let ended = Mutex<Int32?>(nil)
     private let endSignal = WakeSignal()
 
-    public init(_ configuration: MemberConfiguration, version: BuildVersion, log: Log) {
+    public init(
+        _ configuration: MemberConfiguration, version: BuildVersion, log: Log,
+        rereadConfiguration: @escaping @Sendable () throws(ConfigurationError) -> MemberConfiguration
+    ) {
         self.configuration = configuration
+        self.rereadConfiguration = rereadConfiguration
         self.version = version
         self.log = log
         registry = MetricsRegistry()
@@ -63,8 +71,10 @@ public final class MemberDaemon: Sendable {
         let front: ClientFront
         do { front = try ClientFront(self, member, group, settings) } catch {
             log.fatal("cannot listen", ["error": .error(error)])
+            sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
+            notifier.finish()
             log.flush()
-            return ExitCode.configuration
+            return ExitCode.cannotListen
         }
         let committerBox = SingleUse(committer)
         let pagesRunning = DaemonThread.start("page-file") { [log] in
@@ -78,9 +88,20 @@ public final class MemberDaemon: Sendable {
         let openedBox = SingleUseMember(opened)
         let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
         front.startServing()
+        observe(member, pageThread, group)
+        if configuration.readyWhen == .serving { notifier.post(.ready) }
+        ProcessSignals.install { [self] wish in
+            switch wish {
+            case .stop: stopAsked()
+            case .reload: reload(member, pageThread, group)
+            }
+        }
         let code = waitForEnd()
+        notifier.stopObserving()
         log.info("closing the member", ["name": .string(configuration.name)])
+        notifier.post(.progress("closing clients' connections"))
         front.stop(within: .seconds(5))
+        notifier.post(.progress("closing the data directory"))
         member.stop()
         memberRunning.join()
         pageThread.stop()
@@ -88,6 +109,7 @@ public final class MemberDaemon: Sendable {
         try? group.syncShutdownGracefully()
         try? pool.syncShutdownGracefully()
         log.info("closed the member", ["name": .string(configuration.name)])
+        notifier.finish()
         log.flush()
         return code
     }
@@ -96,7 +118,6 @@ public final class MemberDaemon: Sendable {
 
     /// Blocks until a signal arrives or something failed.
     private func waitForEnd() -> Int32 {
-        StopSignals.install { [self] in finish(with: ExitCode.success) }
         while true {
             if let code = ended.withLock({ $0 }) { return code }
             endSignal.wait(nil)
@@ -108,20 +129,28 @@ public final class MemberDaemon: Sendable {
         endSignal.wake()
     }
 
-    private func end(with reason: String?) {
-        guard let reason else { return }
-        log.fatal("the member stops", ["error": .string(reason)])
-        finish(with: ExitCode.diskFailure)
+    private func stopAsked() {
+        notifier.post(.stopping("stopping"))
+        finish(with: ExitCode.success)
+    }
+
+    private func end(with failure: MemberFailure?) {
+        guard let failure else { return }
+        log.fatal("the member stops", ["error": .error(failure)])
+        sayFailure("\(failure)", failure.exitCode)
+        finish(with: failure.exitCode)
+    }
+
+    private func sayFailure(_ reason: String, _ code: Int32) {
+        notifier.post(.failed(ServiceFailure(reason, exitCode: code, errno: ExitCode.errno(for: code))))
     }
 
     private func report(_ failure: MemberFailure) -> Int32 {
         log.fatal("cannot open the data directory", ["data-dir": .string(configuration.dataDirectory), "error": .error(failure)])
+        sayFailure("cannot open the data directory: \(failure)", failure.exitCode)
+        notifier.finish()
         log.flush()
-        switch failure {
-        case .locked: return ExitCode.locked
-        case .configuration: return ExitCode.configuration
-        default: return ExitCode.corrupt
-        }
+        return failure.exitCode
     }
 
     private func note(_ event: MemberEvent, _ settings: MemberSettings) {
@@ -129,7 +158,13 @@ public final class MemberDaemon: Sendable {
             log: log, metrics: metrics, settings: settings, clusterVersion: configuration.compatibilityVersion.etcdVersion
         )
         .note(event)
-        if case .removed = event { finish(with: ExitCode.removed) }
+        switch event {
+        case .ready where configuration.readyWhen == .quorum: notifier.post(.ready)
+        case .removed:
+            sayFailure("this member was removed from the cluster", ExitCode.removed)
+            finish(with: ExitCode.removed)
+        default: break
+        }
     }
 }
 

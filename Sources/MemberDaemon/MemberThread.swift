@@ -7,6 +7,7 @@ import NIOCore
 import NIOPosix
 import PageStore
 import Synchronization
+import Systemd
 
 /// The thread that owns the member, and how the rest of the process talks to it.
 final class MemberThread: MemberPort {
@@ -15,6 +16,7 @@ final class MemberThread: MemberPort {
         var isParked = false
         var isStopping = false
         var failure: String?
+        var isStalled = false
     }
 
     private let incoming = Mutex(Incoming())
@@ -24,7 +26,8 @@ final class MemberThread: MemberPort {
     private let pages: PageThread
     private let pool: NIOThreadPool
     private let onEvent: @Sendable (MemberEvent) -> Void
-    private let onEnd: @Sendable (String?) -> Void
+    private let onEnd: @Sendable (MemberFailure?) -> Void
+    let pulse = LoopPulse("member thread")
     /// Since when the present turn has been under way.
     let turns = WorkProgress()
     private let electionTimeout: Instant.Span
@@ -33,7 +36,7 @@ final class MemberThread: MemberPort {
     init(
         first: Published, electionTimeout: Instant.Span, pages: PageThread, pool: NIOThreadPool,
         onEvent: @escaping @Sendable (MemberEvent) -> Void,
-        onEnd: @escaping @Sendable (String?) -> Void
+        onEnd: @escaping @Sendable (MemberFailure?) -> Void
     ) {
         current = Mutex(first)
         self.electionTimeout = electionTimeout
@@ -54,6 +57,9 @@ final class MemberThread: MemberPort {
     func post(_ requests: [ClientRequest]) { add { $0.inbox.requests += requests } }
     func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
     func fail(_ reason: String) { add { if $0.failure == nil { $0.failure = reason } } }
+    /// Makes the thread come round, without a turn if there is nothing to do.
+    func nudge() { add { _ in } }
+    func stallForTest() { add { $0.isStalled = true } }
     func stop() { add { $0.isStopping = true } }
 
     private func add(_ change: (inout Incoming) -> Void) {
@@ -83,12 +89,12 @@ final class MemberThread: MemberPort {
 
     /// Runs turns until told to stop or the member fails.
     func run(_ opened: consuming OpenedMember) {
-        do {
+        do throws(MemberFailure) {
             let member = try Member(opened, now: SystemClock.now())
             try loop(member)
             onEnd(nil)
         } catch {
-            onEnd("\(error)")
+            onEnd(error)
         }
     }
 
@@ -110,6 +116,8 @@ final class MemberThread: MemberPort {
     /// What has arrived, after sleeping while there is nothing; nil when it is time to stop.
     private func take(until wake: Instant?) throws(MemberFailure) -> Inbox? {
         while true {
+            pulse.beat()
+            if incoming.withLock({ $0.isStalled }) { TestHooks.stallForever() }
             let (inbox, isStopping, failure, mustSleep) = incoming.withLock { state in
                 let isDue = wake.map { $0 <= SystemClock.now() } ?? false
                 let mustSleep = state.inbox.isEmpty && !state.isStopping && state.failure == nil && !isDue

@@ -71,6 +71,9 @@ public final class GRPCServerMetrics: Sendable {
     }
 
     /// The shard of one thread.
+    /// Calls of all methods on all threads.
+    public var callsStarted: UInt64 { methods.indices.reduce(0) { $0 &+ total($1, GRPCServerShard.started) } }
+
     public func shard(_ index: Int) -> GRPCServerShard { shards[index] }
 
     private func registerPlain(

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What a log writes and where.
 public struct LogOptions: Sendable {
     public var level: LogLevel
@@ -24,6 +26,12 @@ public struct LogOptions: Sendable {
     }
 }
 
+/// The level from which lines are written: it may change while the process runs.
+@usableFromInline final class LogThreshold: Sendable {
+    @usableFromInline let value: Atomic<Int>
+    init(_ level: LogLevel) { value = Atomic(level.rawValue) }
+}
+
 /// The process's log: lines as etcd's zap writes them, from any thread.
 ///
 ///     log.info("compacted", ["revision": .int(revision), "took": .duration(took)])
@@ -36,7 +44,7 @@ public struct LogOptions: Sendable {
 /// takes 0.3 us for three fields before anything is formatted, against 0.7 us for the whole line here; and no package that this
 /// daemon links logs through it.
 public struct Log: Sendable {
-    public let level: LogLevel
+    @usableFromInline let threshold: LogThreshold
     private let format: LogFormat
     private let outputs: [LogOutput]
     private let now: @Sendable () -> WallTime
@@ -57,7 +65,7 @@ public struct Log: Sendable {
                         ["dropped-lines": .uint(count)])
                 })
         }
-        level = options.level
+        threshold = LogThreshold(options.level)
         self.format = format
         self.outputs = outputs
         self.now = now
@@ -79,7 +87,13 @@ public struct Log: Sendable {
     }
 
     /// Whether lines of this level are written.
-    @inlinable public func isOn(_ level: LogLevel) -> Bool { level >= self.level }
+    @inlinable public func isOn(_ level: LogLevel) -> Bool { level.rawValue >= threshold.value.load(ordering: .relaxed) }
+
+    /// Changing it holds for all copies of this log.
+    public var level: LogLevel {
+        get { LogLevel(rawValue: threshold.value.load(ordering: .relaxed)) ?? .info }
+        nonmutating set { threshold.value.store(newValue.rawValue, ordering: .relaxed) }
+    }
 
     @inlinable public func debug(
         _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue> = [:],

@@ -1,7 +1,9 @@
 import Commands
 import Configuration
 import Glibc
+import LinuxHost
 import MemberDaemon
+import Systemd
 import Telemetry
 
 /// The command line: which half or command runs, and what its exit code is.
@@ -10,7 +12,7 @@ enum Program {
     static let version = "0.1.0"
 
     static func run(_ arguments: [String]) -> Int32 {
-        StopSignals.block()
+        ProcessSignals.block()
         switch ProgramForm.of(arguments) {
         case .member(let rest): return member(rest)
         case .other("--version", _), .other("version", _): return member(["--version"])
@@ -34,24 +36,37 @@ enum Program {
             case .print(let text):
                 print(text, terminator: "")
                 return 0
-            case .run(let configuration, let notices): return start(configuration, notices, build)
+            case .run(let configuration, let notices): return start(configuration, notices, build, arguments)
             }
         } catch {
             printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
+            sayFailure(error.message, error.exitCode)
             return error.exitCode
         }
     }
 
-    private static func start(_ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion)
-        -> Int32
-    {
+    /// To systemd, which shows it in `systemctl status`.
+    private static func sayFailure(_ reason: String, _ code: Int32) {
+        NotifySocket.send(ServiceFailure(reason, exitCode: code, errno: ExitCode.errno(for: code)).message)
+    }
+
+    private static func start(
+        _ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion, _ arguments: [String]
+    ) -> Int32 {
         let log: Log
         do throws(LogProblem) { log = try Log(LogOptions(configuration)) } catch {
             printError("\(error)\n")
+            sayFailure("\(error)", ExitCode.configuration)
             return ExitCode.configuration
         }
         for notice in notices { log.note(notice) }
-        return MemberDaemon(configuration, version: build, log: log).run()
+        let daemon = MemberDaemon(configuration, version: build, log: log) { () throws(ConfigurationError) in
+            guard case .run(let fresh, _) = try readMemberConfiguration(.system(arguments: arguments), version: build) else {
+                return configuration
+            }
+            return fresh
+        }
+        return daemon.run()
     }
 
     private static func printError(_ text: String) {

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A thread of our own, for work that blocks. It runs until `body` returns; ``join()`` waits for that.
-struct DaemonThread: Sendable {
+public struct DaemonThread: Sendable {
     private final class Body {
         let name: String
         let run: @Sendable () -> Void
@@ -15,7 +15,7 @@ struct DaemonThread: Sendable {
     private let handle: pthread_t
 
     /// `name`: at most 15 bytes, as the kernel keeps it.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) -> DaemonThread {
+    public static func start(_ name: String, _ body: @escaping @Sendable () -> Void) -> DaemonThread {
         let box = Unmanaged.passRetained(Body(name: name, run: body))
         var handle = pthread_t()
         let result = pthread_create(
@@ -30,5 +30,5 @@ struct DaemonThread: Sendable {
         return DaemonThread(handle: handle)
     }
 
-    func join() { pthread_join(handle, nil) }
+    public func join() { pthread_join(handle, nil) }
 }

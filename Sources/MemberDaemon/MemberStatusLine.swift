@@ -1,0 +1,75 @@
+import EtcdAPI
+import Member
+import Raft
+import Records
+import Systemd
+
+/// What `systemctl status` says of a member: role, term, leader, revision, size of the data, members, alarms, load.
+struct MemberStatusLine {
+    let status: MemberStatus
+    let revision: Int64
+    /// Members heard from lately, this one among them.
+    let membersUp: Int
+    /// A turn waits for the disk: the member serves nothing that needs a quorum.
+    let isStalled: Bool
+    /// nil before there are two counts to compare.
+    let requestsPerSecond: Double?
+
+    var line: StatusLine {
+        let members = status.membership.members.count
+        let state = [
+            role, "term \(status.term)", data, "\(membersUp) of \(members) \(members == 1 ? "member" : "members") up", alarms,
+        ]
+        let warning = isStalled ? "WAITING FOR THE DISK, " : ""
+        return StatusLine(state: warning + state.joined(separator: ", "), activity: activity)
+    }
+
+    private var role: String {
+        if status.role == .leader { return status.isReady ? "leader" : "leader, not serving yet" }
+        let kind = status.isLearner ? "learner" : "follower"
+        guard status.leader != 0 else { return status.isLearner ? "learner without a leader" : "no leader" }
+        let name = status.membership.members.first { $0.id == status.leader }?.name ?? ""
+        return "\(kind) of \(name.isEmpty ? MemberIdentity.text(status.leader) : name)"
+    }
+
+    private var data: String {
+        let size = "data " + byteText(status.pageFileSize)
+        return status.quota.map { "\(size) of \(byteText($0))" } ?? size
+    }
+
+    private var alarms: String {
+        if status.alarms.isEmpty { return "no alarms" }
+        let texts = status.alarms.map { alarm in
+            let name = status.membership.members.first { $0.id == alarm.memberID }?.name ?? ""
+            return "\(alarmText(alarm.alarm)) on \(name.isEmpty ? MemberIdentity.text(alarm.memberID) : name)"
+        }
+        return "ALARM " + texts.sorted().joined(separator: " and ")
+    }
+
+    private func alarmText(_ alarm: AlarmType) -> String {
+        switch alarm {
+        case .nospace: "NOSPACE"
+        case .corrupt: "CORRUPT"
+        case .none, .unrecognized: "unknown"
+        }
+    }
+
+    private var activity: String {
+        let load = requestsPerSecond.map { ", \(Int($0.rounded())) requests/s" } ?? ""
+        return "revision \(revision)" + load
+    }
+}
+
+/// Bytes as people read them, three figures: `20.0 MiB`.
+func byteText(_ bytes: Int64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    var value = Double(max(0, bytes))
+    var unit = 0
+    while value >= 1024, unit < units.count - 1 {
+        value /= 1024
+        unit += 1
+    }
+    if unit == 0 || value >= 100 { return "\(Int(value)) \(units[unit])" }
+    let tenths = Int(value * 10)
+    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+}
