@@ -61,7 +61,12 @@ public struct RaftNode: Sendable {
         timer = ElectionTimer(start: now, patience: configuration.electionTimeout)
         timer.restart(now, timeout: configuration.electionTimeout, &random)
         adoptCluster()
-        if configuration.advancesInitialElection || cluster.voters.isOnly(configuration.id) { advanceElectionTimer() }
+        if cluster.voters.isOnly(configuration.id) {
+            // There is no leader to hear from, nor a vote to wait for.
+            timer.advance(timer.patience)
+        } else if configuration.advancesInitialElection {
+            advanceElectionTimer()
+        }
         outbox.reported = LeadershipChange(role: role, term: term, leader: leader)
     }
 
