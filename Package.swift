@@ -47,7 +47,7 @@ let rooms: [Target] = [
         ]),
     room("Balancing", ["Host"]),
     room("LinuxHost", ["Host", "CLinux"]),
-    room("Systemd", ["CSystemd", "LinuxHost", "Host"]),
+    room("Systemd", ["CSystemd", "LinuxHost", "Telemetry", "Host"]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
     room("TLS", ["COpenSSL", nioCore, nioPosix]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),

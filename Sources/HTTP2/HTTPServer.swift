@@ -21,6 +21,17 @@ public enum ListenAddress: Sendable, Equatable {
     case unix(path: String, replaceExisting: Bool)
     /// A socket that listens already, such as one that systemd handed over.
     case descriptor(CInt)
+
+    var isTCP: Bool {
+        switch self {
+        case .tcp: return true
+        case .unix: return false
+        case .descriptor(let descriptor):
+            var domain: CInt = 0
+            var length = socklen_t(MemoryLayout<CInt>.size)
+            return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX
+        }
+    }
 }
 
 public struct ListenOptions: Sendable {
@@ -86,12 +97,12 @@ public final class HTTPServer: Sendable {
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try accept(channel, options) }
             }
+        if address.isTCP { bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1) }
         if case .tcp = address {
             bootstrap =
                 bootstrap
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .serverChannelOption(.socketOption(.init(rawValue: SO_REUSEPORT)), value: options.reusePort ? 1 : 0)
-                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         }
         let bound =
             switch address {

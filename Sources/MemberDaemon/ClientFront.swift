@@ -8,6 +8,7 @@ import Member
 import NIOCore
 import NIOPosix
 import Synchronization
+import Systemd
 import Telemetry
 import Watch
 
@@ -72,19 +73,21 @@ final class ClientFront: Sendable {
     private func listen(_ configuration: MemberConfiguration) throws {
         var options = ListenOptions()
         options.reusePort = configuration.socketReusePort
+        var inherited = daemon.inheritedSockets
         for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
-            let endpoint = try server.listen(on: url.listenAddress, options).wait()
+            let endpoint = try server.listen(on: inherited.address("client", url), options).wait()
             endpoints.withLock { $0.append(endpoint) }
         }
         for url in configuration.listenPeerURLs {
-            let endpoint = try peerServer.listen(on: url.listenAddress, options).wait()
+            let endpoint = try peerServer.listen(on: inherited.address("peer", url), options).wait()
             endpoints.withLock { $0.append(endpoint) }
         }
         for url in configuration.listenMetricsURLs {
-            let endpoint = try metricsServer.listen(on: url.listenAddress, options).wait()
+            let endpoint = try metricsServer.listen(on: inherited.address("metrics", url), options).wait()
             endpoints.withLock { $0.append(endpoint) }
             daemon.log.info("serving metrics", ["address": .string(url.description)])
         }
+        try inherited.requireAllTaken()
     }
 
     func startServing() {
@@ -182,6 +185,14 @@ extension EndpointURL {
     var listenAddress: ListenAddress {
         if isUnixSocket { return .unix(path: socketPath, replaceExisting: true) }
         return .tcp(host: host, port: Int(port))
+    }
+}
+
+extension InheritedSockets {
+    /// Where a listener of the configuration listens: on the socket that systemd opened for it, or on one of its own.
+    mutating func address(_ name: String, _ url: EndpointURL) -> ListenAddress {
+        let place: InheritedSocket.Address = url.isUnixSocket ? .path(url.socketPath) : .port(url.port)
+        return take(name, place).map { .descriptor($0) } ?? url.listenAddress
     }
 }
 

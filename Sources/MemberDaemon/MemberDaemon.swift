@@ -23,16 +23,21 @@ public final class MemberDaemon: Sendable {
     let metrics: MemberMetrics
     let registry: MetricsRegistry
     let notifier = ServiceNotifier()
+    /// Listening sockets that systemd opened.
+    let inheritedSockets: InheritedSockets
+    /// Their names, which are the kinds of listeners a member has.
+    public static let socketNames = ["client", "peer", "metrics"]
     /// Reads the configuration again, for a reload.
     let rereadConfiguration: @Sendable () throws(ConfigurationError) -> MemberConfiguration
     private let ended = Mutex<Int32?>(nil)
     private let endSignal = WakeSignal()
 
     public init(
-        _ configuration: MemberConfiguration, version: BuildVersion, log: Log,
+        _ configuration: MemberConfiguration, version: BuildVersion, log: Log, inheritedSockets: InheritedSockets,
         rereadConfiguration: @escaping @Sendable () throws(ConfigurationError) -> MemberConfiguration
     ) {
         self.configuration = configuration
+        self.inheritedSockets = inheritedSockets
         self.rereadConfiguration = rereadConfiguration
         self.version = version
         self.log = log

@@ -57,10 +57,11 @@ public struct Log: Sendable {
         var outputs: [LogOutput] = []
         for (index, name) in names.enumerated() where !names[..<index].contains(name) {
             let destination = try Self.destination(name, options, now)
+            let isJournal = name == "systemd/journal"
             outputs.append(
-                try LogOutput(destination, capacity: options.queueBytes) { count in
+                try LogOutput(destination, isJournal: isJournal, capacity: options.queueBytes) { count in
                     Self.line(
-                        format, .warn, now(), LogLine.Caller(file: #fileID, line: #line),
+                        isJournal ? nil : format, .warn, now(), LogLine.Caller(file: #fileID, line: #line),
                         "log lines were dropped because an output could not keep up",
                         ["dropped-lines": .uint(count)])
                 })
@@ -145,17 +146,28 @@ public struct Log: Sendable {
         _ level: LogLevel, _ message: String, _ fields: KeyValuePairs<String, LogValue>, _ file: StaticString, _ lineNumber: UInt
     ) {
         guard !outputs.isEmpty else { return }
-        let line = Self.line(format, level, now(), LogLine.Caller(file: file, line: lineNumber), message, fields)
-        for output in outputs { output.enqueue(line, level) }
+        let caller = LogLine.Caller(file: file, line: lineNumber)
+        var text: [UInt8]?
+        var record: [UInt8]?
+        for output in outputs {
+            if output.isJournal {
+                if record == nil { record = Self.line(nil, level, now(), caller, message, fields) }
+            } else if text == nil {
+                text = Self.line(format, level, now(), caller, message, fields)
+            }
+            if let line = output.isJournal ? record : text { output.enqueue(line, level) }
+        }
     }
 
+    /// - Parameter format: nil for the journal.
     private static func line(
-        _ format: LogFormat, _ level: LogLevel, _ time: WallTime, _ caller: LogLine.Caller, _ message: String,
+        _ format: LogFormat?, _ level: LogLevel, _ time: WallTime, _ caller: LogLine.Caller, _ message: String,
         _ fields: KeyValuePairs<String, LogValue>
     ) -> [UInt8] {
         switch format {
         case .json: return LogLine.json(level, time, caller, message, fields)
         case .console: return LogLine.console(level, time, caller, message, fields)
+        case nil: return JournalRecord.encode(level, caller, message, fields)
         }
     }
 }

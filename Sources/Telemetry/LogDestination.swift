@@ -2,7 +2,7 @@ import Glibc
 
 /// Where finished lines go. `write` is called on the output's own thread, one line at a time, and may block.
 public protocol LogDestination: Sendable {
-    /// - Parameter line: a whole line with its newline.
+    /// - Parameter line: a whole line with its newline, or for the journal a ``JournalRecord``.
     /// - Returns: whether the line is written; a lost line is counted.
     func write(_ line: [UInt8], level: LogLevel) -> Bool
 }

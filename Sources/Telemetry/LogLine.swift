@@ -93,6 +93,19 @@ struct LogLine {
         return line.bytes
     }
 
+    /// A value without quotes around texts.
+    static func plain(_ value: LogValue) -> String {
+        switch value {
+        case .string(let text): return text
+        case .strings(let texts): return texts.joined(separator: ",")
+        case .duration(let duration): return durationText(duration)
+        case .int, .uint, .double, .bool:
+            var line = LogLine()
+            line.append(value)
+            return String(decoding: line.bytes, as: UTF8.self)
+        }
+    }
+
     private mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
     /// The name of a source file needs no escapes in JSON.

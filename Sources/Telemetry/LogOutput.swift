@@ -17,15 +17,21 @@ final class LogOutput: @unchecked Sendable {
     private var isWriting = false
     private var isClosed = false
 
+    /// It takes records of fields, not lines of text.
+    let isJournal: Bool
     private let destination: any LogDestination
     private let capacity: Int
     /// The line that tells how many were dropped.
     private let droppedLine: @Sendable (UInt64) -> [UInt8]
 
-    init(_ destination: any LogDestination, capacity: Int, droppedLine: @escaping @Sendable (UInt64) -> [UInt8])
+    init(
+        _ destination: any LogDestination, isJournal: Bool = false, capacity: Int,
+        droppedLine: @escaping @Sendable (UInt64) -> [UInt8]
+    )
         throws(LogProblem)
     {
         self.destination = destination
+        self.isJournal = isJournal
         self.capacity = capacity
         self.droppedLine = droppedLine
         pthread_mutex_init(mutex, nil)

@@ -53,14 +53,20 @@ enum Program {
     private static func start(
         _ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion, _ arguments: [String]
     ) -> Int32 {
+        let sockets: InheritedSockets
         let log: Log
-        do throws(LogProblem) { log = try Log(LogOptions(configuration)) } catch {
+        do {
+            // First, as it changes the environment, which must not happen once there are threads.
+            sockets = try InheritedSockets.take(names: MemberDaemon.socketNames)
+            log = try Log(LogOptions(configuration))
+        } catch {
             printError("\(error)\n")
             sayFailure("\(error)", ExitCode.configuration)
             return ExitCode.configuration
         }
         for notice in notices { log.note(notice) }
-        let daemon = MemberDaemon(configuration, version: build, log: log) { () throws(ConfigurationError) in
+        let daemon = MemberDaemon(configuration, version: build, log: log, inheritedSockets: sockets) {
+            () throws(ConfigurationError) in
             guard case .run(let fresh, _) = try readMemberConfiguration(.system(arguments: arguments), version: build) else {
                 return configuration
             }
@@ -79,7 +85,8 @@ extension LogOptions {
     init(_ configuration: MemberConfiguration) {
         self.init(
             level: LogLevel(name: configuration.logging.level) ?? .info,
-            format: LogFormat(rawValue: configuration.logging.format) ?? .json, outputs: configuration.logging.outputs)
+            format: LogFormat(rawValue: configuration.logging.format) ?? .json, outputs: configuration.logging.outputs,
+            journal: JournalDestination(identifier: "quorate"))
     }
 }
 

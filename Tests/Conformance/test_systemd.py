@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import pathlib
 import signal
-import subprocess
+import socket
 
 import pytest
+
+from harness import web
 
 from harness.daemon import poll, quorate
 from harness.notify_socket import NotifySocket
@@ -201,3 +204,55 @@ def test_a_reload_puts_a_new_log_level_in_force_and_refuses_nonsense(daemons, no
     assert reload().startswith("reload failed, the old configuration stays: ")
     daemon.wait_ready()
     daemon.stop()
+
+
+def handed_over(arguments, sockets):
+    """A command line that starts a program with listening sockets as systemd hands them over: [(name, socket)]."""
+    names = ":".join(name for name, _ in sockets)
+    redirections = " ".join(f"{3 + index}<&{each.fileno()}" for index, (_, each) in enumerate(sockets))
+    script = f'LISTEN_PID=$$ LISTEN_FDS={len(sockets)} LISTEN_FDNAMES={names} exec "$@" {redirections}'
+    return ["bash", "-c", "export LISTEN_PID LISTEN_FDS LISTEN_FDNAMES; " + script, "bash", *arguments]
+
+
+def listening(port=0):
+    # Numbers far from those that systemd uses, so that none is overwritten before it is copied.
+    with socket.create_server(("127.0.0.1", port)) as made:
+        return socket.socket(fileno=os.dup2(made.fileno(), 100 + len(os.listdir("/proc/self/fd")), inheritable=True))
+
+
+def test_sockets_that_systemd_opened_are_used(daemons, tmp_path):
+    daemon = daemons(quorate(), "ours")
+    client, peer, metrics = listening(), listening(), listening()
+    daemon.client_port, daemon.peer_port = client.getsockname()[1], peer.getsockname()[1]
+    metrics_port = metrics.getsockname()[1]
+    daemon.flags = ["--listen-metrics-urls", f"http://127.0.0.1:{metrics_port}"]
+    given = [("client", client), ("peer", peer), ("metrics", metrics)]
+    daemon.descriptors = [each.fileno() for _, each in given]
+    # Who connects before the member is there waits.
+    waiting = socket.create_connection(("127.0.0.1", daemon.client_port))
+    waiting.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+    daemon.spawn(handed_over(daemon.arguments(), given))
+    daemon.wait_ready()
+    waiting.settimeout(10)
+    assert waiting.recv(1000).startswith(b"HTTP/1.1 200")
+    waiting.close()
+    poll(lambda: web.request(metrics_port, "/health").status == 200, 10, "healthy")
+    assert web.request(daemon.peer_port, "/version").status == 200
+    assert daemon.stop() == 0
+
+    # The sockets outlive the member: clients that connect meanwhile are served by the next one.
+    waiting = socket.create_connection(("127.0.0.1", daemon.client_port))
+    waiting.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+    daemon.spawn(handed_over(daemon.arguments(), given))
+    waiting.settimeout(20)
+    assert waiting.recv(1000).startswith(b"HTTP/1.1 200")
+    waiting.close()
+    daemon.stop()
+
+    daemon.spawn(handed_over(daemon.arguments(), [("strange", client)]))
+    assert daemon.wait_exit(10) == ALL_CODES["configuration"] and '"strange"' in daemon.log_text()
+    daemon.flags = []
+    daemon.spawn(handed_over(daemon.arguments(), given))
+    assert daemon.wait_exit(10) == ALL_CODES["listen"] and 'the socket "metrics" on port' in daemon.log_text()
+    for _, each in given:
+        each.close()

@@ -35,6 +35,23 @@ struct LogTests {
         #expect(String(decoding: bare, as: UTF8.self) == "2026-11-21T04:20:33.123456Z\tinfo\ta/b.swift:1\tm\n")
     }
 
+    @Test func journalRecordsHaveFieldsAndAReadableMessage() {
+        let record = JournalRecord.encode(
+            .warn, LogLine.Caller(file: "a/b.swift", line: 7), "slow",
+            [
+                "took-ms": 3, "urls": .strings(["http://a", "b"]), "why": "two words\nmore",
+                "took": .duration(.milliseconds(1_500)),
+            ])
+        let fields = record.withUnsafeBytes { record in
+            JournalRecord.fields(of: record).map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(
+            fields == [
+                "MESSAGE=slow took-ms=3 urls=http://a,b why=\"two words\nmore\" took=1.5s", "PRIORITY=4", "CODE_FILE=a/b.swift",
+                "CODE_LINE=7", "QUORATE_TOOK_MS=3", "QUORATE_URLS=http://a,b", "QUORATE_WHY=two words\nmore", "QUORATE_TOOK=1.5s",
+            ])
+    }
+
     /// The calendar against the C library's, over many years.
     @Test func datesAgreeWithTheCLibrary() {
         for step in -2_000..<6_000 {

@@ -77,6 +77,8 @@ class Daemon:
         self.name = name
         self.flags = list(flags)
         self.environment = environment or {}
+        #: Descriptors that the process inherits.
+        self.descriptors = ()
         self.data_dir = pathlib.Path(data_dir) if data_dir else self.folder / "data"
         self.log = self.folder / f"{software.name}.log"
         self.process = None
@@ -126,6 +128,7 @@ class Daemon:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
+                pass_fds=self.descriptors,
                 env=clean_environment() | self.environment,
             )
         return self
