@@ -2,6 +2,7 @@ import EtcdAPI
 import GRPC
 import HTTP2
 import Member
+import Telemetry
 
 /// Limits that clients' requests are held to.
 public struct ClientLimits: Sendable {
@@ -27,21 +28,24 @@ public final class ClientRouter: GRPCRouter {
     let cluster: ClusterService
     let maintenance: MaintenanceService
     let health: HealthService
+    private let snapshotDuration: Histogram
     private let unavailable = UnimplementedService()
     private let onStart: (Procedure, GRPCStream) -> Void
 
     /// `wallSeconds`: seconds since 1970, which added members' ids are made of. `onStart` counts calls.
     public init(
-        member: LoopMember, watches: WatchService, limits: ClientLimits, wallSeconds: @escaping () -> Int64,
+        member: LoopMember, watches: WatchService, limits: ClientLimits, metrics: ClientMetrics,
+        wallSeconds: @escaping () -> Int64,
         onStart: @escaping (Procedure, GRPCStream) -> Void
     ) {
         self.member = member
         self.watches = watches
         self.onStart = onStart
-        keyValues = KeyValueService(member, limits)
+        keyValues = KeyValueService(member, limits, metrics.counts)
         leases = LeaseService(member)
         cluster = ClusterService(member, wallSeconds: wallSeconds)
-        maintenance = MaintenanceService(member, limits)
+        maintenance = MaintenanceService(member, limits, metrics)
+        snapshotDuration = metrics.snapshotDuration
         health = HealthService(member)
         var services: [(service: String, methods: [String])] = []
         for procedure in Procedure.allCases {
@@ -76,7 +80,7 @@ public final class ClientRouter: GRPCRouter {
         case .maintenanceAlarm, .maintenanceStatus, .maintenanceDefragment, .maintenanceHash, .maintenanceHashKV,
             .maintenanceMoveLeader, .maintenanceDowngrade:
             return maintenance.handler(procedure)
-        case .maintenanceSnapshot: return SnapshotHandler(member)
+        case .maintenanceSnapshot: return SnapshotHandler(member, snapshotDuration)
         case .healthCheck, .healthList, .healthWatch: return health.handler(procedure)
         case .authStatus: return maintenance.handler(procedure)
         default: return unavailable

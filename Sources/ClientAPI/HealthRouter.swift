@@ -95,7 +95,7 @@ public final class HealthRouter: HTTPRouter {
         }
         if query.values("serializable").first == "true" { return answer(exchange, reason: nil) }
         if let stall = member.port.stall { return answer(exchange, reason: stall.reason) }
-        guard status.hasLeader, status.isReady else { return answer(exchange, reason: "RAFT NO LEADER") }
+        guard status.hasLeader else { return answer(exchange, reason: "RAFT NO LEADER") }
         read(linearizable: true) { [self] failure in
             answer(exchange, reason: failure.map { "RANGE ERROR:\($0)" })
         }

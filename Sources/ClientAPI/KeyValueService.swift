@@ -9,13 +9,16 @@ import StateMachine
 final class KeyValueService {
     private let member: LoopMember
     private let limits: ClientLimits
-    private(set) lazy var ranges: any GRPCStreamHandler = RangeHandler(member, checksSortOptions: limits.behavesAsMinor >= 6)
+    private let counts: LoopCounts
+    private(set) lazy var ranges: any GRPCStreamHandler = RangeHandler(
+        member, counts, checksSortOptions: limits.behavesAsMinor >= 6)
     private(set) lazy var puts = UnaryHandler { [unowned self] in put($0, $1) }
     private(set) lazy var deletions = UnaryHandler { [unowned self] in deleteRange($0, $1) }
     private(set) lazy var transactions = UnaryHandler { [unowned self] in transaction($0, $1) }
     private(set) lazy var compactions = UnaryHandler { [unowned self] in compact($0, $1) }
 
-    init(_ member: LoopMember, _ limits: ClientLimits) {
+    init(_ member: LoopMember, _ limits: ClientLimits, _ counts: LoopCounts) {
+        self.counts = counts
         self.member = member
         self.limits = limits
     }
@@ -74,7 +77,8 @@ final class KeyValueService {
     private func answer(_ transaction: ReadOnlyTransaction, _ stream: GRPCStream) {
         var output = ByteWriter(capacity: 1024)
         member.reading(stream) { reader, published in
-            try transaction.encode(header: published.status.header, from: &reader, into: &output)
+            let ranges = try transaction.encode(header: published.status.header, from: &reader, into: &output)
+            counts.countTransaction(ofRanges: ranges)
             output.withBytes { stream.sendEncoded($0) }
             stream.finish()
         }

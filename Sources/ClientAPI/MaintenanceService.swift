@@ -10,6 +10,7 @@ import Records
 final class MaintenanceService {
     private let member: LoopMember
     private let limits: ClientLimits
+    private let metrics: ClientMetrics
     private lazy var statuses = UnaryHandler { [unowned self] in status($0, $1) }
     private lazy var alarms = UnaryHandler { [unowned self] in alarm($0, $1) }
     private lazy var defragmentations = UnaryHandler { [unowned self] in defragment($0, $1) }
@@ -19,7 +20,8 @@ final class MaintenanceService {
     private lazy var downgrades = UnaryHandler { [unowned self] in downgrade($0, $1) }
     private lazy var authStatuses = UnaryHandler { [unowned self] in authStatus($0, $1) }
 
-    init(_ member: LoopMember, _ limits: ClientLimits) {
+    init(_ member: LoopMember, _ limits: ClientLimits, _ metrics: ClientMetrics) {
+        self.metrics = metrics
         self.member = member
         self.limits = limits
     }
@@ -68,7 +70,11 @@ final class MaintenanceService {
     }
 
     private func defragment(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
-        member.submit(.defragment) { answer in
+        let began = NIODeadline.now()
+        metrics.defragmentationsInFlight.add(1)
+        member.submit(.defragment) { [unowned self] answer in
+            metrics.defragmentationsInFlight.add(-1)
+            metrics.defragmentationDuration.observe(since: began)
             guard case .done = answer else { return stream.answer(answer) }
             stream.answer(DefragmentResponse())
         }
@@ -76,12 +82,15 @@ final class MaintenanceService {
 
     /// The whole page file but the applied index and term, as of a commit that holds everything applied so far.
     private func hash(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+        let began = NIODeadline.now()
+        let duration = metrics.hashDuration
         member.submit(.commitPages) { [unowned self] answer in
             guard case .done = answer, let eventLoop = stream.eventLoop else { return stream.answer(answer) }
             let view = member.port.published.view
             let bound = NIOLoopBound((member, stream), eventLoop: eventLoop)
             member.port.background(on: eventLoop) { try view.hashPages() }.whenComplete { result in
                 let (member, stream) = bound.value
+                duration.observe(since: began)
                 switch result {
                 case .success(let hash):
                     var header = member.headerWithRevision
@@ -102,9 +111,11 @@ final class MaintenanceService {
             return answer(stored, stream)
         }
         guard let eventLoop = stream.eventLoop else { return }
+        let began = NIODeadline.now()
         let bound = NIOLoopBound((self, stream), eventLoop: eventLoop)
         member.port.background(on: eventLoop) { try published.view.hashKeyValues(at: request.revision) }.whenComplete { result in
             let (service, stream) = bound.value
+            service.metrics.hashByRevisionDuration.observe(since: began)
             switch result {
             case .success(let hash): service.answer(hash, stream)
             case .failure(StoreError.compacted): stream.refuse(.compacted)
@@ -132,7 +143,9 @@ final class MaintenanceService {
     }
 
     private func authStatus(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
-        stream.answer(AuthStatusResponse(header: member.headerWithRevision, enabled: false, authRevision: 1))
+        stream.answer(
+            AuthStatusResponse(
+                header: member.headerWithRevision, enabled: false, authRevision: member.published.status.authRevision))
     }
 
     private func downgrade(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {

@@ -11,13 +11,15 @@ final class RangeHandler: GRPCStreamHandler {
     private static let shortBytes = 1 << 20
 
     private let member: LoopMember
+    private let counts: LoopCounts
     private var scratch = ByteWriter(capacity: 4096)
 
     /// Unknown sort orders and targets are refused from 3.6 on.
     private let checksSortOptions: Bool
 
-    init(_ member: LoopMember, checksSortOptions: Bool) {
+    init(_ member: LoopMember, _ counts: LoopCounts, checksSortOptions: Bool) {
         self.member = member
+        self.counts = counts
         self.checksSortOptions = checksSortOptions
     }
 
@@ -37,6 +39,7 @@ final class RangeHandler: GRPCStreamHandler {
 
     private func answer(_ query: RangeQuery, _ stream: GRPCStream) {
         member.reading(stream) { reader, published in
+            counts.countRange()
             let current = reader.currentRevision
             scratch.removeAll(keepingAtMost: 1 << 20)
             let isShort =

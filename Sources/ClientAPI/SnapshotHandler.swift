@@ -5,6 +5,7 @@ import MVCC
 import Member
 import NIOCore
 import PageStore
+import Telemetry
 
 /// `Maintenance.Snapshot`: the page file as of a commit that holds everything applied so far, in pieces, and the SHA-256 of it all
 /// at the end, which is how a saved file is told from a copied one.
@@ -13,16 +14,22 @@ final class SnapshotHandler: GRPCStreamHandler {
     private static let pieceBytes = 32 << 10
 
     private let member: LoopMember
+    private let duration: Histogram
+    private var began = NIODeadline.now()
     private var pages: SnapshotPages?
     private var digest = SHA256()
     private var sent = 0
     private var isScheduled = false
 
-    init(_ member: LoopMember) { self.member = member }
+    init(_ member: LoopMember, _ duration: Histogram) {
+        self.member = member
+        self.duration = duration
+    }
 
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
         member.submit(.commitPages) { [self] answer in
             guard case .done = answer else { return stream.answer(answer) }
+            began = .now()
             pages = member.port.published.view.snapshotPages(chunkSize: SnapshotHandler.pieceBytes)
             goOn(stream)
         }
@@ -56,6 +63,7 @@ final class SnapshotHandler: GRPCStreamHandler {
 
     private func finish(_ stream: GRPCStream) {
         pages = nil
+        duration.observe(since: began)
         stream.send { SnapshotResponse(blob: digest.finish()).encode(into: &$0) }
         stream.finish()
     }

@@ -11,23 +11,26 @@ public final class WatchService {
     private let member: LoopMember
     let hub: WatchHub
     private let eventLoop: any EventLoop
+    private let counts: LoopCounts
     private var isScheduled = false
     /// When the next slice may be delivered, in nanoseconds of the event loop's clock.
     private var restsUntil = NIODeadline.uptimeNanoseconds(0)
     /// Told when the first stream opens and the last closes: without one, nobody needs to hear of published states.
     public var onWatchingChanged: (Bool) -> Void = { _ in }
 
-    public init(member: LoopMember, eventLoop: any EventLoop, settings: WatchHub.Settings) {
+    public init(member: LoopMember, eventLoop: any EventLoop, counts: LoopCounts, settings: WatchHub.Settings) {
+        self.counts = counts
         self.member = member
         self.eventLoop = eventLoop
         let published = member.published
         hub = WatchHub(view: published.view, header: published.status.header, settings: settings)
     }
 
-    public var watcherCount: Int { hub.watcherCount }
-    public var slowWatcherCount: Int { hub.slowWatcherCount }
-    public var streamCount: Int { hub.streamCount }
-    public var eventsSent: Int { hub.eventsSent }
+    /// For metrics; after whatever may have changed it.
+    private func count() {
+        counts.note(
+            watchers: hub.watcherCount, slow: hub.slowWatcherCount, streams: hub.streamCount, events: hub.eventsSent)
+    }
 
     func handler(_ stream: GRPCStream) -> any GRPCStreamHandler {
         if hub.isEmpty {
@@ -41,6 +44,7 @@ public final class WatchService {
 
     func closed(_ stream: WatchStream) {
         hub.close(stream)
+        count()
         if hub.isEmpty { onWatchingChanged(false) }
     }
 
@@ -59,6 +63,7 @@ public final class WatchService {
         guard now >= restsUntil else { return schedule(at: restsUntil) }
         do {
             let more = try hub.step()
+            count()
             restsUntil = now + rest()
             if more { schedule(at: restsUntil) }
         } catch {

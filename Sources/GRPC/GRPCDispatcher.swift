@@ -14,7 +14,9 @@ public final class GRPCDispatcher: HTTP2RequestSink {
     private let router: any GRPCRouter
     private let methods: GRPCMethodTable
     private let plainHTTP: HTTPOverHTTP2?
-    private let loop: ServerLoop
+    let loop: ServerLoop
+    let observer: (any GRPCCallObserver)?
+    let measuresTime: Bool
     let configuration: GRPCConfiguration
     private var deadlines = DeadlineWheel()
     private var deadlineTimer: DelayedCall?
@@ -23,8 +25,10 @@ public final class GRPCDispatcher: HTTP2RequestSink {
     /// - Parameter http: Answers requests without gRPC's content type. Without it they are refused as grpc-go does.
     public init(
         router: any GRPCRouter, http: (any HTTPRouter)?, loop: ServerLoop, configuration: GRPCConfiguration = GRPCConfiguration(),
-        counters: CounterSet<GRPCCounter> = CounterSet()
+        counters: CounterSet<GRPCCounter> = CounterSet(), observer: (any GRPCCallObserver)? = nil
     ) {
+        self.observer = observer
+        measuresTime = observer?.measuresTime ?? false
         self.router = router
         self.loop = loop
         self.configuration = configuration
@@ -122,6 +126,7 @@ public final class GRPCDispatcher: HTTP2RequestSink {
             return nil
         }
         call.methodNumber = number
+        if measuresTime { call.startedAt = loop.now }
         if let handler = router.handler(for: number, stream: call) { return handler }
         if !call.finished { refuseMethod(call, path, .unknownMethod) }
         return nil
@@ -176,6 +181,7 @@ public final class GRPCDispatcher: HTTP2RequestSink {
             guard rest.count >= end else { break }
             at += end
             counters.add(.messagesReceived)
+            observer?.received(call.methodNumber, bytes: prefix.length)
             handler.received(UnsafeRawBufferPointer(rebasing: rest[MessagePrefix.size..<end]), on: call)
         }
         return at
@@ -280,6 +286,7 @@ public final class GRPCDispatcher: HTTP2RequestSink {
             case .connectionLost: call.reason = .connectionLost
             }
         }
+        if !call.finished { call.tellEnd(.cancelled) }
         let handler = call.handler
         call.handler = nil
         handler?.closed(call)

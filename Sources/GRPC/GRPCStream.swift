@@ -18,6 +18,8 @@ public final class GRPCStream {
     let dispatcher: Unmanaged<GRPCDispatcher>
     var handler: (any GRPCStreamHandler)?
     var methodNumber = -1
+    /// Nanoseconds of the loop's clock; only where somebody wants to know how long calls take.
+    var startedAt: UInt64 = 0
     var attachment: AnyObject?
     var finished = false
     var reason: GRPCStreamEnd?
@@ -66,12 +68,26 @@ public final class GRPCStream {
     /// - Parameter write: Must not touch this stream.
     public func send(_ write: (inout ByteWriter) -> Void) {
         guard let transport = transportForMessage() else { return }
+        var length = 0
         transport.write { output in
             output.append(0)
             let lengthAt = output.count
             output.appendBigEndian(UInt32(0))
             write(&output)
-            output.patchBigEndian(UInt32(output.count - lengthAt - 4), at: lengthAt)
+            length = output.count - lengthAt - 4
+            output.patchBigEndian(UInt32(length), at: lengthAt)
+        }
+        tellSent(length)
+    }
+
+    private func tellSent(_ bytes: Int) { dispatcher._withUnsafeGuaranteedRef { $0.observer?.sent(methodNumber, bytes: bytes) } }
+
+    /// Once a call, when its status is decided or will never be.
+    func tellEnd(_ code: GRPCCode) {
+        guard methodNumber >= 0 else { return }
+        dispatcher._withUnsafeGuaranteedRef { dispatcher in
+            let took = dispatcher.measuresTime ? dispatcher.loop.now &- startedAt : 0
+            dispatcher.observer?.ended(methodNumber, code, nanoseconds: took)
         }
     }
 
@@ -83,6 +99,7 @@ public final class GRPCStream {
     public func beginMessage(length: Int) {
         guard let transport = transportForMessage() else { return }
         messageBytesLeft = length
+        tellSent(length)
         transport.write { output in
             output.append(0)
             output.appendBigEndian(UInt32(length))
@@ -127,7 +144,7 @@ public final class GRPCStream {
 
     /// Ends the call with OK.
     public func finish() {
-        guard beginFinish(), let transport else { return }
+        guard beginFinish(.ok), let transport else { return }
         if messageBytesLeft > 0 {
             transport.reset(HTTP2ErrorCode.internalError)
         } else if transport.hasResponse {
@@ -140,7 +157,7 @@ public final class GRPCStream {
     /// Ends the call with a status, after what was sent.
     public func finish(_ status: GRPCStatus, trailers: [HTTPField] = []) {
         if status.code == .ok, trailers.isEmpty { return finish() }
-        guard beginFinish(), let transport else { return }
+        guard beginFinish(status.code), let transport else { return }
         if messageBytesLeft > 0 {
             // Trailers after half a message would be a broken message, not an error that the client can read.
             transport.reset(HTTP2ErrorCode.internalError)
@@ -160,13 +177,13 @@ public final class GRPCStream {
 
     /// Answers a request that is not a proper call, with an HTTP status beside gRPC's.
     func refuse(_ status: GRPCStatus, httpStatus: Int) {
-        guard beginFinish() else { return }
+        guard beginFinish(status.code) else { return }
         finishWithoutMessage(status, [], httpStatus: httpStatus)
     }
 
     /// Breaks the call off: the client sees it cancelled, and what was not sent yet is dropped.
     public func cancel() {
-        guard beginFinish() else { return }
+        guard beginFinish(reason == .deadlineExceeded ? .deadlineExceeded : .cancelled) else { return }
         transport?.reset(HTTP2ErrorCode.cancel)
     }
 
@@ -180,9 +197,10 @@ public final class GRPCStream {
         }
     }
 
-    private func beginFinish() -> Bool {
+    private func beginFinish(_ code: GRPCCode) -> Bool {
         guard isOpen else { return false }
         finished = true
+        tellEnd(code)
         if wheelPosition != nil { dispatcher._withUnsafeGuaranteedRef { $0.forgetDeadline(of: self) } }
         return true
     }

@@ -77,6 +77,7 @@ extension Store {
             return true
         }
         if let failure { throw failure }
+        removedRevisions += obsolete.count
         for item in obsolete { remove(item.revision, tombstone: item.tombstone, key: item.key, compactedAt: work.revision) }
         if looked == limit, let last {
             work.nextMain = last.main

@@ -14,6 +14,8 @@ public final class Store {
     /// Everything before this revision is gone; -1 before the first compaction.
     public internal(set) var compactRevision: Int64 = -1
     var compaction: Compaction?
+    /// Revisions removed by compactions since the start.
+    public internal(set) var removedRevisions = 0
     /// Hashes stored by finished compactions, newest last.
     public internal(set) var storedHashes: [KeyValueHash] = []
 

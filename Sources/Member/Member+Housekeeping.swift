@@ -149,13 +149,20 @@ extension Member {
 
     func finished(_ own: OwnRequest, _ reply: ApplyReply) {
         if case .publish = own { isPublished = true }
+        if case .revokeLease = own { machine.counts.leasesExpired += 1 }
         if case .raiseNoSpace = own { output.events.append(.alarmRaised) }
     }
 
     private func compactSome() throws(MemberFailure) {
         let limit = output.syncedEntries > 0 ? Store.busyCompactionStepLimit : Store.compactionStepLimit
+        let began = settings.meter?.now()
+        let removed = machine.store.removedRevisions
         let finished: KeyValueHash?
         do throws(StoreError) { finished = try machine.store.compactionStep(limit: limit) } catch { throw .apply(.store(error)) }
+        if let meter = settings.meter, let began {
+            meter.compacted(
+                revisions: machine.store.removedRevisions - removed, since: began, isFinished: finished != nil)
+        }
         guard let finished else { return }
         output.events.append(.compactionFinished(revision: finished.revision))
         for waiter in waitingForCompaction { output.answers.append((waiter.reply, waiter.answer)) }

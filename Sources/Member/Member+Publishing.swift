@@ -19,7 +19,8 @@ extension Member {
             membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
             keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
-            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes, counts: machine.counts)
+            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes, counts: machine.counts,
+            pendingProposals: waiting.count + ownRequests.count, authRevision: machine.authRevision)
     }
 
     /// The earliest moment something has to be done without anything arriving.

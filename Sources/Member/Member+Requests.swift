@@ -49,6 +49,7 @@ extension Member {
             case .noLeader, .notLeader, .transferringLeadership: for proposal in proposals { parked.add(proposal) }
             case .tooManyUncommittedBytes, .tooManyPendingReads, .notMember, .changePending, .invalidChange, .notVoter:
                 for proposal in proposals {
+                    machine.counts.failedProposals += 1
                     if let request = waiting.take(proposal.id) { refuse(request.reply, EtcdError(error)) }
                 }
             }

@@ -80,7 +80,9 @@ extension Member {
 
     /// The file first, then its marker in the log: a marker without its file would be a loss.
     private func write(_ snapshot: Snapshot) throws(MemberFailure) {
+        let began = settings.meter?.now()
         do throws(SnapshotError) { try snapshots.save(snapshot) } catch { throw .snapshot(error) }
+        if let began { settings.meter?.savedSnapshot(since: began) }
         do throws(WALError) {
             _ = try log.saveSnapshotMarker(
                 SnapshotMarker(index: snapshot.index, term: snapshot.term, confState: snapshot.confState))

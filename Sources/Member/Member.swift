@@ -123,7 +123,10 @@ public final class Member {
         answerRenewals(now: now)
         answerMoves(now: now)
         answerReads(now)
-        waiting.expire(now) { reply, deadline in refuse(reply, timeoutError(deadline)) }
+        waiting.expire(now) { reply, deadline in
+            machine.counts.failedProposals += 1
+            refuse(reply, timeoutError(deadline))
+        }
         output.published = publish()
         output.nextWake = nextWake(now)
         machine.store.reclaim()
@@ -166,14 +169,20 @@ public final class Member {
 
     private func apply(_ entries: [Entry], now: Instant) throws(MemberFailure) {
         guard let last = entries.last else { return }
+        var began = settings.meter?.now()
         for entry in entries {
-            if entry.kind == .normal { try applyNormal(entry, now: now) } else { try applyChange(entry, now: now) }
+            if entry.kind == .normal {
+                try applyNormal(entry, now: now, &began)
+            } else {
+                try applyChange(entry, now: now)
+            }
         }
         raft.applied(through: last.index)
         if commitDue == nil { commitDue = now + settings.commitInterval }
     }
 
-    private func applyNormal(_ entry: Entry, now: Instant) throws(MemberFailure) {
+    /// `began`: when this application begins, for measurements; then when it ended.
+    private func applyNormal(_ entry: Entry, now: Instant, _ began: inout Instant?) throws(MemberFailure) {
         // A new leader's first entry: from here on its leases count, and it may serve reads of its own term.
         if entry.data.isEmpty, raft.role == .leader, entry.term == raft.term {
             // Known before, as it is the promotion that schedules checkpoints for all leases.
@@ -182,6 +191,12 @@ public final class Member {
         }
         let applied: Applied
         do throws(ApplyFailure) { applied = try machine.apply(entry, now: now) } catch { throw .apply(error) }
+        if let meter = settings.meter, let since = began, let request = applied.request {
+            var succeeded = false
+            if case .response? = applied.reply { succeeded = true }
+            began = meter.applied(request: request, succeeded: succeeded, since: since)
+            if let ttl = applied.grantedTTL { meter.granted(leaseTTL: ttl) }
+        }
         try handle(applied, index: entry.index)
     }
 

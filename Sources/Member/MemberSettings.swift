@@ -31,6 +31,8 @@ public struct MemberSettings: Sendable {
     public var strictReconfiguration = true
     public var learnerLimit = 1
     public var seed: UInt64
+    /// Nobody measures where there is none.
+    public var meter: (any MemberMeter)?
 
     public init(memberID: UInt64, clusterID: UInt64, name: String, clientURLs: [String], seed: UInt64) {
         self.memberID = memberID

@@ -40,6 +40,9 @@ public struct MemberStatus: Sendable {
     /// Hashes of finished compactions, which HashKV answers at their revision.
     public var storedHashes: [KeyValueHash]
     public var counts: AppliedCounts
+    /// Proposals on their way through the log.
+    public var pendingProposals = 0
+    public var authRevision: UInt64 = 1
 
     public var hasLeader: Bool { leader != 0 }
     /// Reads of the published view are linearizable at once.

@@ -16,6 +16,7 @@ struct StoredState {
     var alarms = AlarmTable()
     var downgrade: DowngradeRecord?
     var isAuthenticationEnabled = false
+    var authRevision: UInt64 = 1
     var clusterVersion: ClusterVersion?
 
     init(_ pages: ReadTransaction, _ settings: MemberSettings) throws {
@@ -33,6 +34,8 @@ struct StoredState {
         if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("clusterVersion".utf8)) {
             clusterVersion = try ClusterVersion(parsing: String(decoding: bytes, as: UTF8.self))
         }
+        let revision = try pages.bucket(BucketName.auth.name)?.value(Array("authRevision".utf8))
+        if let revision { authRevision = try StoredState.number(revision) }
         let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))
         isAuthenticationEnabled = enabled.map { $0.count == 1 && $0[0] == 1 } ?? false
     }

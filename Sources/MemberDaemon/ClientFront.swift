@@ -22,8 +22,10 @@ final class ClientFront: Sendable {
     private let metricsServer: HTTPServer
     private let endpoints = Mutex<[ServerEndpoint]>([])
 
-    init(_ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings) throws
-    {
+    init(
+        _ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings,
+        openReaders: @escaping @Sendable () -> Int
+    ) throws {
         self.daemon = daemon
         self.member = member
         let configuration = daemon.configuration
@@ -36,13 +38,14 @@ final class ClientFront: Sendable {
         limits.transactionOperations = Int(clamping: configuration.maxTransactionOperations)
         limits.etcdVersion = settings.behavesAs.description
         limits.behavesAsMinor = settings.behavesAs.minor
-        let refresh = MetricsRefresh(daemon.metrics, member)
+        let loopCount = MemberDaemon.loopCount
+        let counts = (0..<2 * loopCount).map { _ in LoopCounts() }
+        let refresh = MetricsRefresh(daemon.metrics, member, counts, openReaders: openReaders)
         let pages = HealthPages(
             port: member, registry: daemon.registry, health: daemon.metrics.health, etcdVersion: limits.etcdVersion,
             version: daemon.version.version,
             refreshMetrics: { refresh.run() })
         let frozenLimits = limits
-        let loopCount = MemberDaemon.loopCount
         let positions = Dictionary(
             uniqueKeysWithValues: group.makeIterator().enumerated().map { (ObjectIdentifier($0.element), $0.offset) })
         // Every server has services of its own on each loop; their links are numbered server by server.
@@ -53,8 +56,8 @@ final class ClientFront: Sendable {
             let index = number(loop, listener == .client ? 0 : 1)
             // A loop always writes the same shard.
             return LoopServices(
-                loop: loop, index: index, member: member, metrics: daemon.metrics.grpc.shard(index % loopCount),
-                requests: daemon.metrics.server.clientRequests, limits: frozenLimits, pages: pages, listener: listener,
+                loop: loop, index: index, member: member, metrics: daemon.metrics, shard: index % loopCount,
+                counts: counts[index], limits: frozenLimits, pages: pages, listener: listener,
                 settings: settings, progressInterval: configuration.effectiveWatchProgressNotifyInterval
             ).application
         }
@@ -123,24 +126,28 @@ private final class LoopServices {
     }
 
     init(
-        loop: ServerLoop, index: Int, member: MemberThread, metrics: GRPCServerShard, requests: CounterFamily,
+        loop: ServerLoop, index: Int, member: MemberThread, metrics: MemberMetrics, shard: Int,
+        counts: LoopCounts,
         limits: ClientLimits, pages: HealthPages,
         listener: HealthRouter.Listener, settings: MemberSettings, progressInterval: Duration
     ) {
         let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
         let link = LoopMember(index: index, port: member, milliseconds: milliseconds)
-        let watches = WatchService(member: link, eventLoop: loop.eventLoop, settings: WatchHub.Settings())
-        let versions = ClientVersionCounter(requests)
+        let watches = WatchService(member: link, eventLoop: loop.eventLoop, counts: counts, settings: WatchHub.Settings())
+        let versions = ClientVersionCounter(metrics.server.clientRequests)
+        let calls = metrics.grpc.shard(shard)
         let router = ClientRouter(
-            member: link, watches: watches, limits: limits, wallSeconds: { Int64(SystemClock.wallNanoseconds() / 1_000_000_000) },
+            member: link, watches: watches, limits: limits, metrics: ClientMetrics(metrics, counts),
+            wallSeconds: { Int64(SystemClock.wallNanoseconds() / 1_000_000_000) },
             onStart: { procedure, stream in
-                metrics.started(procedure.rawValue)
+                calls.started(procedure.rawValue)
                 versions.count(procedure, stream)
             })
         let http = HealthRouter(pages, member: link, listener: listener)
         var grpc = GRPCConfiguration()
         grpc.maximumMessageBytes = limits.requestBytes + 512 * 1024
-        let dispatcher = GRPCDispatcher(router: router, http: http, loop: loop, configuration: grpc)
+        let dispatcher = GRPCDispatcher(
+            router: router, http: http, loop: loop, configuration: grpc, observer: CallObserver(calls))
         application = ServerApplication(http2: dispatcher, http1: http)
         let bound = NIOLoopBound((link, watches, router), eventLoop: loop.eventLoop)
         let mailbox = LoopMailbox(eventLoop: loop.eventLoop) { answers, published in

@@ -2,6 +2,7 @@ import Configuration
 import Host
 import LinuxHost
 import Member
+import PageStore
 import Records
 import Telemetry
 import WAL
@@ -9,7 +10,7 @@ import WAL
 extension MemberDaemon {
     /// Opens or makes the data directory the configuration names.
     func openDirectory() throws(MemberFailure) -> OpenedMember {
-        let disk = ObservedDisk(LinuxDisk(), walSync: metrics.disk.walFsync)
+        let disk = ObservedDisk(LinuxDisk(), metrics)
         let walPath = configuration.walDirectory.isEmpty ? nil : configuration.walDirectory
         let directory = DataDirectory(configuration.dataDirectory, walPath: walPath)
         let initial = try initialMembers(disk, directory)
@@ -18,6 +19,7 @@ extension MemberDaemon {
             settings: settings(memberID: own?.id ?? 0, clusterID: MemberIdentity.clusterID(members: initial.map(\.id))),
             disk: disk, directory: directory, initialMembers: initial,
             wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
+        opening.pageFileOptions.commitMeter = commitMeter
         opening.syncs = !configuration.unsafeNoFsync
         let log = log
         opening.progress = { [self] step in
@@ -36,6 +38,16 @@ extension MemberDaemon {
         let opened = try opening.open()
         for notice in opened.notices { note(notice, opened.settings, since: began) }
         return opened
+    }
+
+    private var commitMeter: CommitMeter {
+        let disk = metrics.disk
+        return CommitMeter(now: { SystemClock.now().nanoseconds }) { times in
+            disk.backendCommit.observe(Double(times.total) * 1e-9)
+            disk.backendCommitRebalance.observe(Double(times.rebalance) * 1e-9)
+            disk.backendCommitSpill.observe(Double(times.spill) * 1e-9)
+            disk.backendCommitWrite.observe(Double(times.write) * 1e-9)
+        }
     }
 
     /// The members of a cluster that starts now; none where the directory holds a log already.
@@ -72,6 +84,7 @@ extension MemberDaemon {
         settings.advancesInitialElection = configuration.initialElectionTickAdvance
         settings.snapshotCount = configuration.effectiveSnapshotCount(behavingAs: configuration.compatibilityVersion)
         settings.catchUpEntries = configuration.snapshotCatchUpEntries
+        settings.meter = MemberMeasuring(metrics, log, slowApply: configuration.warningApplyDuration)
         settings.quota = configuration.effectiveQuotaBytes
         settings.commitInterval = Instant.Span(configuration.effectiveBackendBatchInterval)
         settings.commitChanges = Int(configuration.effectiveBackendBatchLimit)

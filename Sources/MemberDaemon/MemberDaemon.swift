@@ -64,7 +64,8 @@ public final class MemberDaemon: Sendable {
 
     private func serve(_ opened: consuming OpenedMember) -> Int32 {
         let settings = opened.settings
-        let committer = PageCommitter(opened.pageFile)
+        let pageFile = opened.pageFile
+        let committer = PageCommitter(pageFile)
         let pageThread = PageThread()
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -74,7 +75,7 @@ public final class MemberDaemon: Sendable {
             onEnd: { [self] in end(with: $0) })
         let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
         let front: ClientFront
-        do { front = try ClientFront(self, member, group, settings) } catch {
+        do { front = try ClientFront(self, member, group, settings, openReaders: { pageFile.openReaders }) } catch {
             log.fatal("cannot listen", ["error": .error(error)])
             sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
             notifier.finish()

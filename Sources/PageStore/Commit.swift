@@ -9,11 +9,18 @@ extension WriteTransaction {
         precondition(isOpen, "the write transaction has ended")
         do throws(PageFileError) {
             if let damage { throw damage }
+            let meter = file.options.commitMeter
+            let began = meter?.now() ?? 0
             guard try root.spill() != nil else {
                 rollback()
                 return
             }
+            let spilled = meter?.now() ?? 0
             try writeState()
+            guard let meter else { return }
+            let spill = spilled - began
+            meter.report(
+                CommitTimes(rebalance: rebalanceTime, spill: spill - min(spill, rebalanceTime), write: meter.now() - spilled))
         } catch {
             rollback()
             throw error

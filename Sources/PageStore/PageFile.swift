@@ -25,6 +25,7 @@ public struct PageFileOptions: Sendable {
     public var readsAhead = true
     /// Writes bbolt's free list page at each commit. etcd does not.
     public var writesFreeList = false
+    public var commitMeter: CommitMeter?
     /// Permission bits of a file that is created.
     public var permissions: UInt32 = 0o600
 

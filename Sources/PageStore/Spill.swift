@@ -13,7 +13,10 @@ extension WritableBucket {
             }
         }
         guard let node = rootNode else { return sequenceChanged ? unchangedTree() : nil }
+        let meter = transaction.file.options.commitMeter
+        let began = meter?.now() ?? 0
         try rebalance(node)
+        if let meter { transaction.rebalanceTime += meter.now() - began }
         guard let root = try collapse(node) else { return encodedHeader() }
         if self !== transaction.root, isInlineable(root) {
             if let origin = root.origin { try transaction.release(origin) }

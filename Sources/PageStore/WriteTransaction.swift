@@ -11,6 +11,8 @@ public final class WriteTransaction {
     var arena = Arena()
     var writer: PageWriter
     var isOpen = true
+    /// Nanoseconds spent on merging small nodes.
+    var rebalanceTime: UInt64 = 0
     /// What was found wrong in the middle of a change; it forbids the commit.
     var damage: PageFileError?
     /// Base roots of deleted buckets: deleting a bucket around one later must not free its pages again.

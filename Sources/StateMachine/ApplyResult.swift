@@ -18,12 +18,20 @@ public enum ApplyEffect: Equatable, Sendable {
 
 /// Requests applied since the start, by kind.
 public struct AppliedCounts: Equatable, Sendable {
+    public var ranges: UInt64 = 0
     public var puts: UInt64 = 0
+    /// Bytes of keys and values put.
+    public var putBytes: UInt64 = 0
     public var deletes: UInt64 = 0
+    /// Transactions of more than one operation.
     public var transactions: UInt64 = 0
+    var operations: UInt64 { ranges + puts + deletes }
     public var leasesGranted: UInt64 = 0
     public var leasesRevoked: UInt64 = 0
     public var leasesRenewed: UInt64 = 0
+    public var leasesExpired: UInt64 = 0
+    /// Refused before they entered the log, or not applied in time.
+    public var failedProposals: UInt64 = 0
 
     public init() {}
 }

@@ -11,8 +11,12 @@ import Records
 public struct Applied: Sendable {
     /// The id its proposer waits for; 0 when nobody can.
     public var requestID: UInt64 = 0
+    /// The number of the request's field in InternalRaftRequest, 0 for a bare v2 request; nil when nothing was applied to the store.
+    public var request: Int?
     public var reply: ApplyReply?
     public var effects: [ApplyEffect] = []
+    /// Seconds a lease was granted for.
+    public var grantedTTL: Int64?
 
     public init() {}
 }
@@ -28,10 +32,12 @@ extension StateMachine {
         }
         guard let request = try decode(entry) else {
             try applyBareV2(entry, &applied)
+            applied.request = 0
             advance(entry.index, entry.term)
             return applied
         }
         applied.requestID = request.id != 0 ? request.id : request.header?.id ?? 0
+        if entry.index > appliedIndex { applied.request = request.request?.field }
         if try applyVersions(request, entry, &applied) {
             advance(entry.index, entry.term)
             return applied
@@ -44,6 +50,7 @@ extension StateMachine {
         } catch {
             throw .store(error)
         }
+        if let grant = request.leaseGrant, case .response? = applied.reply { applied.grantedTTL = grant.ttl }
         if applied.reply == nil {
             throw .entry(UnappliableEntry(index: entry.index, reason: "a request of unknown kind: field \(request.unknownField)"))
         }
@@ -165,7 +172,9 @@ extension StateMachine {
     }
 
     private func authenticationStatus() -> ApplyReply {
-        respond { AuthStatusResponse(header: header, enabled: isAuthenticationEnabled, authRevision: 1).encode(into: &$0) }
+        respond {
+            AuthStatusResponse(header: header, enabled: isAuthenticationEnabled, authRevision: authRevision).encode(into: &$0)
+        }
     }
 }
 

@@ -42,6 +42,7 @@ extension StateMachine {
         }
         let revision = value.withUnsafeBytes { transaction.put(request.key, value: $0, lease: lease) }
         counts.puts += 1
+        counts.putBytes += UInt64(request.key.count + value.count)
         leases.move(request.key, to: lease)
         encodeHeader(place, revision: revision, into: &writer)
         if request.prevKv, let previous { writer.required(2, previous) }
@@ -82,10 +83,11 @@ extension StateMachine {
         var path = try TransactionPath.decide(request, &reader, current: store.currentRevision)
         if let refusal = try whyNot(request, &path, &reader) { return .refused(refusal) }
         path.rewind()
-        counts.transactions += 1
+        let operations = counts.operations
         var body = ByteWriter(capacity: 256)
         var transaction = WriteTransaction(store)
         try execute(request, &path, &transaction, into: &body)
+        if counts.operations > operations + 1 { counts.transactions += 1 }
         let revision = transaction.readRevision
         transaction.finish()
         guard fits else { return .refused(.noSpace) }
@@ -141,6 +143,7 @@ extension StateMachine {
         case .requestRange(let range):
             var reader = try transaction.reader()
             let current = transaction.readRevision
+            counts.ranges += 1
             try writer.message(1) { writer throws(StoreError) in
                 try RangeQuery(range).encode(header: ResponseHeader(), from: &reader, current: current, into: &writer)
             }

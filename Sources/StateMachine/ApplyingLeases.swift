@@ -27,6 +27,8 @@ extension StateMachine {
             var transaction = WriteTransaction(store)
             for key in keys { _ = transaction.delete(KeyRange(key: key, rangeEnd: [])) }
             transaction.finish()
+            counts.deletes += UInt64(keys.count)
+            if keys.count > 1 { counts.transactions += 1 }
             counts.leasesRevoked += 1
             storeLeases()
         } catch {

@@ -21,8 +21,10 @@ public struct ReadOnlyTransaction {
         }
     }
 
-    /// Encodes the `TxnResponse`.
-    public func encode(header: ResponseHeader, from reader: inout Reader, into writer: inout ByteWriter) throws(StoreError) {
+    /// Encodes the `TxnResponse`; returns how many ranges it answers.
+    public func encode(
+        header: ResponseHeader, from reader: inout Reader, into writer: inout ByteWriter
+    ) throws(StoreError) -> Int {
         let current = reader.currentRevision
         var path = try TransactionPath.decide(request, &reader, current: current)
         let succeeded = path.take()
@@ -41,5 +43,6 @@ public struct ReadOnlyTransaction {
                 }
             }
         }
+        return operations.count
     }
 }

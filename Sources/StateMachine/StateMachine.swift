@@ -36,6 +36,8 @@ public final class StateMachine {
     public internal(set) var isAuthenticationEnabled: Bool
     /// The page file's size at its last commit, which quota is measured against.
     public var pageFileSize: Int64 = 0
+    /// As the directory holds it: nothing changes it before authentication is enforced.
+    public var authRevision: UInt64 = 1
     var scratch = ByteWriter(capacity: 4096)
     /// Requests applied since the start, for metrics.
     public var counts = AppliedCounts()

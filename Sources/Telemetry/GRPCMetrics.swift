@@ -66,6 +66,12 @@ public final class GRPCServerMetrics: Sendable {
         registerPlain(
             registry, "grpc_server_msg_sent_total", "Total number of gRPC stream messages sent by the server.", labels,
             GRPCServerShard.sent)
+        registerBytes(
+            registry, "etcd_network_client_grpc_received_bytes_total", "The total number of bytes received from grpc clients.",
+            GRPCServerShard.receivedBytes)
+        registerBytes(
+            registry, "etcd_network_client_grpc_sent_bytes_total", "The total number of bytes sent to grpc clients.",
+            GRPCServerShard.sentBytes)
         registerHandled(registry, labels)
         if withHandlingTime { registerHandlingTime(registry, labels) }
     }
@@ -83,6 +89,17 @@ public final class GRPCServerMetrics: Sendable {
         family.writer.withLock { writer in
             writer = { [self] family, text in
                 for row in rows { text.sample(family.name, row.labels, Double(total(row.method, offset))) }
+            }
+        }
+    }
+
+    /// One count for all methods: bytes of messages, without gRPC's prefix.
+    private func registerBytes(_ registry: MetricsRegistry, _ name: String, _ help: String, _ offset: Int) {
+        let family = registry.register(name, help, .counter, labels: [])
+        family.writer.withLock { writer in
+            writer = { [self] family, text in
+                let sum = methods.indices.reduce(0 as UInt64) { $0 &+ total($1, offset) }
+                text.sample(family.name, "", Double(sum))
             }
         }
     }
@@ -140,7 +157,9 @@ public struct GRPCServerShard: @unchecked Sendable {
     static let received = 1
     static let sent = 2
     static let firstCode = 3
-    /// Cells per method: three counters, seventeen codes, and unused ones up to three cache lines.
+    static let receivedBytes = 20
+    static let sentBytes = 21
+    /// Cells per method: three counters, seventeen codes, two counts of bytes, and unused ones up to three cache lines.
     @usableFromInline static let stride = 24
     /// Cells per method for the handling time: eleven bounds, one count for larger values, the sum.
     @usableFromInline static let timeStride = 16
@@ -155,11 +174,20 @@ public struct GRPCServerShard: @unchecked Sendable {
 
     @inlinable public func started(_ method: Int) { add(method, 0) }
 
-    /// Also once for the one message of a unary request.
-    @inlinable public func received(_ method: Int, messages: UInt64 = 1) { add(method, 1, messages) }
+    /// Also for the one message of a unary request.
+    @inlinable public func received(_ method: Int, bytes: Int) {
+        add(method, 1)
+        add(method, 20, UInt64(bytes))
+    }
 
-    /// Also once for the one message of a unary answer.
-    @inlinable public func sent(_ method: Int, messages: UInt64 = 1) { add(method, 2, messages) }
+    /// Also for the one message of a unary answer.
+    @inlinable public func sent(_ method: Int, bytes: Int) {
+        add(method, 2)
+        add(method, 21, UInt64(bytes))
+    }
+
+    /// Whether ``took(_:seconds:)`` has an effect.
+    public var keepsTimes: Bool { times != nil }
 
     /// The request is answered. Codes beyond gRPC's seventeen count as Unknown.
     @inlinable public func handled(_ method: Int, code: Int) { add(method, 3 + (code >= 0 && code < 17 ? code : 2)) }

@@ -141,7 +141,9 @@ public struct ServerMetrics: Sendable {
         let family = registry.register(
             "etcd_server_apply_duration_seconds", "The latency distributions of v2 apply called by backend.", .histogram(bounds),
             labels: ["version", "op", "success"])
-        return OperationHistograms(family, bounds) { operation, success in ["v3", operation, success] }
+        return OperationHistograms(family, bounds) { operation, success in
+            [operation == .v2Put ? "v2" : "v3", operation.name, success]
+        }
     }
 
     private static func requestDuration(_ registry: MetricsRegistry) -> OperationHistograms {
@@ -149,7 +151,7 @@ public struct ServerMetrics: Sendable {
         let family = registry.register(
             "etcd_server_request_duration_seconds", "Response latency distribution in seconds for each type.", .histogram(bounds),
             labels: ["type", "success"])
-        return OperationHistograms(family, bounds) { operation, success in [operation, success] }
+        return OperationHistograms(family, bounds) { operation, success in [operation.name, success] }
     }
 }
 

@@ -1,7 +1,5 @@
 /// Traffic with clients and other members. Labels `Local`, `Remote`, `To` and `From` are member ids in hexadecimal.
 public struct NetworkMetrics: Sendable {
-    public let clientBytesSent: Counter
-    public let clientBytesReceived: Counter
     /// Labels: `receive` or `send`, `watch` or `lease-keepalive`.
     public let streamFailures: CounterFamily
     /// Labels: Local, Remote.
@@ -43,10 +41,6 @@ public struct NetworkMetrics: Sendable {
     public let watchSendLoopProgress: Histogram
 
     init(_ registry: MetricsRegistry) {
-        clientBytesSent = registry.counter(
-            "etcd_network_client_grpc_sent_bytes_total", "The total number of bytes sent to grpc clients.")
-        clientBytesReceived = registry.counter(
-            "etcd_network_client_grpc_received_bytes_total", "The total number of bytes received from grpc clients.")
         streamFailures = registry.counters(
             "etcd_network_server_stream_failures_total", "The total number of stream failures from the local server.",
             labels: ["Type", "API"])

@@ -6,6 +6,8 @@ public enum Operation: Int, CaseIterable, Sendable {
     case authUserAdd, authUserDelete, authUserChangePassword, authUserGrantRole, authUserGet, authUserRevokeRole, authUserList
     case authRoleAdd, authRoleGrantPermission, authRoleGet, authRoleRevokePermission, authRoleDelete, authRoleList
     case clusterVersionSet, clusterMemberAttributesSet, downgradeInfoSet, downgradeVersionTest
+    /// A bare v2 request, as etcd 3.5 writes for a member's attributes and the cluster version.
+    case v2Put
 
     var name: String {
         switch self {
@@ -39,6 +41,7 @@ public enum Operation: Int, CaseIterable, Sendable {
         case .clusterMemberAttributesSet: return "ClusterMemberAttrSet"
         case .downgradeInfoSet: return "DowngradeInfoSet"
         case .downgradeVersionTest: return "DowngradeVersionTest"
+        case .v2Put: return "PUT"
         }
     }
 }
@@ -48,10 +51,10 @@ public struct OperationHistograms: Sendable {
     private let histograms: [Histogram]
 
     /// - Parameter labelValues: the label values for an operation's name and `true` or `false`.
-    init(_ family: MetricFamily, _ bounds: HistogramBounds, labelValues: @escaping @Sendable (String, String) -> [String]) {
+    init(_ family: MetricFamily, _ bounds: HistogramBounds, labelValues: @escaping @Sendable (Operation, String) -> [String]) {
         histograms = (0..<Operation.allCases.count * 2).map { _ in bounds.makeHistogram() }
         let rows = zip(histograms.indices, histograms).map { index, histogram in
-            (labelValues(Operation.allCases[index / 2].name, index % 2 == 0 ? "false" : "true"), histogram)
+            (labelValues(Operation.allCases[index / 2], index % 2 == 0 ? "false" : "true"), histogram)
         }.sorted { family.precedes($0.0, $1.0) }
         family.writer.withLock { writer in
             writer = { family, text in
@@ -65,5 +68,10 @@ public struct OperationHistograms: Sendable {
     /// Counts how long one operation took.
     public func observe(_ operation: Operation, success: Bool, _ duration: Duration) {
         histograms[operation.rawValue * 2 + (success ? 1 : 0)].observeSeconds(duration)
+    }
+
+    /// The same without locked instructions, where only one thread ever observes.
+    public func observeAsOnlyWriter(_ operation: Operation, success: Bool, seconds: Double) {
+        histograms[operation.rawValue * 2 + (success ? 1 : 0)].observeAsOnlyWriter(seconds)
     }
 }

@@ -61,6 +61,18 @@ def both(daemons, reference):
     session.close()
 
 
+@pytest.fixture(scope="module")
+def module_both(tmp_path_factory, reference):
+    """The same, shared by the tests of a file."""
+    folder = tmp_path_factory.mktemp("both")
+    made = [Daemon(etcd(reference), folder / "reference"), Daemon(quorate(), folder / "ours")]
+    session = SideBySide(*made, reference)
+    session.start()
+    yield session
+    session.close()
+    kill_all(made)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

@@ -155,61 +155,7 @@ class TestLivezAndReadyz:
         assert daemon.process.poll() is None
 
 
-#: The longest that fits is a metric's group; Go's own runtime (go_, promhttp_) is nobody else's business.
-METRIC_GROUPS = [
-    "etcd_server_", "etcd_disk_", "etcd_mvcc_", "etcd_network_", "etcd_debugging_", "etcd_", "process_", "os_", "grpc_",
-]  # fmt: skip
-
-
-#: Of parts that a v3 member does not have: the v2 store, the proxy, Go.
-# Applying has no clock, so there is no time per operation to tell; the time of a whole turn is not the same thing.
-NOT_OURS = ("etcd_debugging_store_", "etcd_grpc_proxy_", "etcd_server_go_version", "etcd_server_apply_duration")
-
-
-def metric_group(name):
-    return max((group for group in METRIC_GROUPS if name.startswith(group)), key=len, default=None)
-
-
 class TestMetrics:
-    @pytest.fixture
-    def pages(self, both):
-        both.each(lambda daemon: [daemon.client.put(b"k%d" % index, b"v") for index in range(20)])
-        both.each(lambda daemon: daemon.client.delete(b"k1"))
-        both.each(lambda daemon: daemon.client.range(*ALL_KEYS))
-        both.each(lambda daemon: daemon.client.compact(10))
-        both.each(lambda daemon: daemon.client.grant(600, 7))
-        return both.each(lambda daemon: web.metrics(daemon.client_port))
-
-    @pytest.mark.parametrize("group", METRIC_GROUPS)
-    def test_families(self, pages, group):
-        """What dashboards and alerts name is there, of the same type, with the same labels."""
-        missing = []
-        for name, (kind, labels, _) in sorted(pages.reference.items()):
-            if metric_group(name) != group or name.startswith(NOT_OURS):
-                continue
-            if name not in pages.ours:
-                missing.append(f"{name} ({kind})")
-                continue
-            assert pages.ours[name][0] == kind, name
-            # Families without a sample yet show no labels.
-            if labels and pages.ours[name][1]:
-                assert pages.ours[name][1] == labels, name
-        assert not missing, f"missing: {', '.join(missing)}"
-
-    def test_values(self, pages):
-        """Figures that follow from what was asked alone."""
-        names = [
-            "etcd_server_has_leader", "etcd_server_is_leader", "etcd_server_is_learner", "etcd_server_proposals_committed_total",
-            "etcd_server_proposals_applied_total", "etcd_server_proposals_pending", "etcd_server_proposals_failed_total",
-            "etcd_server_quota_backend_bytes", "etcd_mvcc_put_total", "etcd_mvcc_delete_total",
-            "etcd_mvcc_txn_total", "etcd_debugging_mvcc_keys_total",
-            "etcd_debugging_mvcc_current_revision", "etcd_debugging_mvcc_compact_revision",
-            "etcd_debugging_mvcc_watcher_total", "etcd_debugging_mvcc_watch_stream_total", "etcd_debugging_lease_granted_total",
-            "etcd_server_leader_changes_seen_total",
-        ]  # fmt: skip
-        reference = {name: pages.reference[name][2] for name in names if name in pages.reference}
-        assert reference == {name: pages.ours.get(name, (None, None, None))[2] for name in reference}
-
     def test_page(self, both):
         replies = both.each(lambda daemon: web.request(daemon.client_port, "/metrics"))
         for reply in (replies.reference, replies.ours):

@@ -33,6 +33,7 @@ def health(member):
 def test_a_hung_disk_is_told_and_healed(hanging):
     member, sign = hanging
     member.client.put(b"a", b"1")
+    poll(lambda: health(member).status == 200, 10, "ready")
     sign.touch()
     outcome = []
     writer = threading.Thread(target=lambda: outcome.append(member.client.outcome("KV/Put", put_request(b"a", b"2"))))

@@ -68,7 +68,8 @@ struct GRPCTestConnection {
 
     init(
         _ service: ScriptedService, http: (any HTTPRouter)? = nil, client: HTTP2TestClient = HTTP2TestClient(),
-        maximumMessageBytes: Int = 2 << 20, _ change: (inout ServerConfiguration) -> Void = { _ in }
+        maximumMessageBytes: Int = 2 << 20, observer: (any GRPCCallObserver)? = nil,
+        _ change: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = ServerConfiguration()
         change(&configuration)
@@ -76,7 +77,8 @@ struct GRPCTestConnection {
         grpc.maximumMessageBytes = maximumMessageBytes
         let counters = self.counters
         connection = try TestConnection(configuration, client: client) { loop in
-            let dispatcher = GRPCDispatcher(router: service, http: http, loop: loop, configuration: grpc, counters: counters)
+            let dispatcher = GRPCDispatcher(
+                router: service, http: http, loop: loop, configuration: grpc, counters: counters, observer: observer)
             return ServerApplication(http2: dispatcher, http1: http)
         }
     }

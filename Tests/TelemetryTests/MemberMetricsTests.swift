@@ -94,8 +94,9 @@ struct MemberMetricsTests {
         for (index, times) in [(0, 3), (1, 4)] {
             let shard = metrics.grpc.shard(index)
             for _ in 0..<times {
-                shard.received(range)
-                shard.sent(range, messages: 2)
+                shard.received(range, bytes: 5)
+                shard.sent(range, bytes: 10)
+                shard.sent(range, bytes: 1)
                 shard.handled(range, code: 0)
                 shard.took(range, seconds: 0.02)
             }
@@ -106,6 +107,8 @@ struct MemberMetricsTests {
         let text = text(registry)
         #expect(text.contains("grpc_server_msg_received_total{\(labels)} 7\n"))
         #expect(text.contains("grpc_server_msg_sent_total{\(labels)} 14\n"))
+        #expect(text.contains("etcd_network_client_grpc_received_bytes_total 35\n"))
+        #expect(text.contains("etcd_network_client_grpc_sent_bytes_total 77\n"))
         #expect(text.contains("grpc_server_handled_total{grpc_code=\"OK\",\(labels)} 7\n"))
         #expect(text.contains("grpc_server_handled_total{grpc_code=\"Unavailable\",\(labels)} 2\n"))
         #expect(text.contains("grpc_server_handled_total{grpc_code=\"Unknown\",\(labels)} 2\n"))
