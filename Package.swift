@@ -66,6 +66,9 @@ let rooms: [Target] = [
             "Records", "Raft", "LinuxHost", "Host", "Systemd", "Telemetry", "Configuration", "Bytes", nioCore, nioPosix,
         ]),
     room("ProxyTransport", ["Balancing", "Host", nioCore, nioPosix]),
+    room(
+        "PeerTransport",
+        ["HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", nioCore, nioPosix, nioHTTP1]),
     room("Simulation", ["Host"]),
     room(
         "ClusterSimulation",
@@ -123,6 +126,12 @@ let suites: [Target] = [
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("GRPCTests", ["Bytes", "HTTP2", "GRPC", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioEmbedded]),
     tests("TLSTests", ["TLS", "COpenSSL", nioCore, nioPosix, nioEmbedded]),
+    tests(
+        "PeerTransportTests",
+        [
+            "PeerTransport", "HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", "LinuxHost", "Simulation", nioCore,
+            nioPosix, nioHTTP1,
+        ], data: ["Fixtures"]),
     tests("ConfigurationTests", ["Configuration"], data: ["Fixtures"]),
     tests("TelemetryTests", ["Telemetry"], data: ["Fixtures"]),
 ]

@@ -27,6 +27,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     private var timer: DelayedCall?
     private var headHasBegun = false
     private var keepAlive = true
+    /// The body of the request that is being answered is still arriving, in pieces.
+    private var bodyIsOpen = false
     private var isDraining = false
     private var isClosing = false
 
@@ -96,6 +98,8 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         case (.head(let head), .idle): begin(head)
         case (.body(let bytes), .receiving): receive(bytes)
         case (.end, .receiving): dispatch()
+        case (.body(let bytes), .responding(let exchange)) where bodyIsOpen: hand(bytes, to: exchange)
+        case (.end, .responding(let exchange)) where bodyIsOpen: hand(nil, to: exchange)
         default: break
         }
     }
@@ -109,16 +113,42 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
             method: head.method.rawValue, target: head.uri, fields: fields, version: head.version == .http1_0 ? .http10 : .http11)
         self.request = request
         state = .receiving
+        bodyIsOpen = router.takesBodyInPieces(request)
+        armBodyTimeout()
+        let isExpected = request.first("expect")?.lowercased() == "100-continue"
+        if bodyIsOpen {
+            if isExpected { proceed(head.version) }
+            dispatch()
+        } else if let length = request.first("content-length").flatMap({ Int($0) }),
+            length > loop.configuration.http1.maximumBodyBytes
+        {
+            refuseBody()
+        } else if isExpected {
+            proceed(head.version)
+        }
+    }
+
+    private func proceed(_ version: HTTPVersion) {
+        context?.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: version, status: .continue))), promise: nil)
+    }
+
+    /// The whole body within the time, or, where it comes in pieces, each piece.
+    private func armBodyTimeout() {
         arm(loop.configuration.http1.bodyTimeout) { handler in
             handler.loop.counters.add(.bodyTimeouts)
-            handler.refuse(status: 408)
+            if handler.bodyIsOpen { handler.closeNow() } else { handler.refuse(status: 408) }
         }
-        if let length = request.first("content-length").flatMap({ Int($0) }), length > loop.configuration.http1.maximumBodyBytes {
-            refuseBody()
-        } else if request.first("expect")?.lowercased() == "100-continue" {
-            let proceed = HTTPResponseHead(version: head.version, status: .continue)
-            context?.writeAndFlush(wrapOutboundOut(.head(proceed)), promise: nil)
+    }
+
+    private func hand(_ piece: ByteBuffer?, to exchange: HTTPExchange) {
+        if piece == nil {
+            bodyIsOpen = false
+            timer?.cancel()
+            timer = nil
+        } else {
+            armBodyTimeout()
         }
+        exchange.received(piece)
     }
 
     private func receive(_ bytes: ByteBuffer) {
@@ -134,8 +164,10 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
 
     private func dispatch() {
         guard let request = request.take() else { return }
-        timer?.cancel()
-        timer = nil
+        if !bodyIsOpen {
+            timer?.cancel()
+            timer = nil
+        }
         let exchange = HTTPExchange(request: request, connection: connection, writer: self)
         state = .responding(exchange)
         router.respond(to: exchange)
@@ -224,6 +256,8 @@ extension HTTP1ConnectionHandler: HTTPResponseWriter {
         if let bodyLength, !headers.contains(name: "content-length") {
             headers.add(name: "content-length", value: "\(bodyLength)")
         }
+        // What is left of the body is not read to its end.
+        if bodyIsOpen { keepAlive = false }
         // HTTP/1.0 knows no chunks: the end of the connection ends the body.
         if bodyLength == nil, isHTTP10 { keepAlive = false }
         headers.replaceOrAdd(name: "connection", value: keepAlive ? "keep-alive" : "close")
@@ -257,6 +291,17 @@ extension HTTP1ConnectionHandler: HTTPResponseWriter {
     }
 
     func abort() { closeNow() }
+
+    func setReading(_ isReading: Bool) {
+        guard let context, bodyIsOpen else { return }
+        try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)
+        if isReading {
+            armBodyTimeout()
+        } else {
+            timer?.cancel()
+            timer = nil
+        }
+    }
 }
 
 /// Tells that bytes have arrived, before they are decoded: a head that never ends is noticed by that it began.

@@ -1,3 +1,5 @@
+import NIOCore
+
 /// A whole HTTP request, over HTTP/1 or HTTP/2.
 public struct HTTPRequest: Sendable {
     public enum Version: Sendable, Equatable { case http10, http11, http2 }
@@ -30,6 +32,13 @@ public struct HTTPRequest: Sendable {
 public protocol HTTPRouter: AnyObject {
     /// The request is complete. The answer may come from within, or later on the same event loop.
     func respond(to exchange: HTTPExchange)
+    /// Whether the request, whose body is still to come, is to be answered at once, with its body handed on in pieces
+    /// (``HTTPExchange/onBody``) and not limited in length. Asked for HTTP/1 requests only.
+    func takesBodyInPieces(_ request: HTTPRequest) -> Bool
+}
+
+extension HTTPRouter {
+    public func takesBodyInPieces(_ request: HTTPRequest) -> Bool { false }
 }
 
 /// What carries an exchange's response to the client. One per exchange.
@@ -41,6 +50,8 @@ protocol HTTPResponseWriter: AnyObject {
     var isWritable: Bool { get }
     /// So much waits that nothing more may be added.
     var isFull: Bool { get }
+    /// Whether more of the request's body is read.
+    func setReading(_ isReading: Bool)
 }
 
 /// One plain HTTP request and its response. Confined to the connection's event loop.
@@ -57,6 +68,8 @@ public final class HTTPExchange {
     public var onCancel: (() -> Void)?
     /// Called when there is room again after ``isWritable`` was false.
     public var onWritable: (() -> Void)?
+    /// Called with each piece of a body that comes in pieces, and with nil after the last one.
+    public var onBody: ((ByteBuffer?) -> Void)?
 
     init(request: HTTPRequest, connection: ConnectionInfo, writer: any HTTPResponseWriter) {
         self.request = request
@@ -68,6 +81,9 @@ public final class HTTPExchange {
     public var isOpen: Bool { state != .done }
     /// False while much of the response waits for the client to read.
     public var isWritable: Bool { writer?.isWritable ?? false }
+
+    /// Stops reading a body that comes in pieces, or goes on. A few pieces that were read already may still come.
+    public func setReading(_ isReading: Bool) { writer?.setReading(isReading) }
 
     /// The whole response. `content-length` is added.
     public func respond(status: Int, fields: [HTTPField] = [], body: UnsafeRawBufferPointer) {
@@ -125,6 +141,7 @@ public final class HTTPExchange {
         writer = nil
         onCancel = nil
         onWritable = nil
+        onBody = nil
     }
 
     // MARK: From the connection
@@ -138,4 +155,6 @@ public final class HTTPExchange {
     }
 
     func becameWritable() { onWritable?() }
+
+    func received(_ piece: ByteBuffer?) { onBody?(piece) }
 }

@@ -146,4 +146,6 @@ private final class HTTP2Body: HTTPResponseWriter {
     func writeBody(_ bytes: UnsafeRawBufferPointer) { stream?.write { $0.append(bytes) } }
     func writeEnd() { stream?.end() }
     func abort() { stream?.reset(HTTP2ErrorCode.internalError) }
+    /// Bodies over HTTP/2 never come in pieces.
+    func setReading(_ isReading: Bool) {}
 }

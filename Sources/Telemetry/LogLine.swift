@@ -30,6 +30,13 @@ public struct WallTime: Sendable, Equatable {
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
     }
 
+    /// `2026-11-21T04:20:33.123456Z` (RFC 3339).
+    public var text: String {
+        var line = LogLine()
+        line.append(self)
+        return String(decoding: line.bytes, as: UTF8.self)
+    }
+
     var secondOfDay: Int64 { ((seconds % 86_400) + 86_400) % 86_400 }
 }
 
@@ -129,7 +136,7 @@ struct LogLine {
         append(value.magnitude)
     }
 
-    private mutating func append(_ time: WallTime) {
+    fileprivate mutating func append(_ time: WallTime) {
         let (year, month, day) = time.date
         append(digits: year, width: 4)
         append("-")

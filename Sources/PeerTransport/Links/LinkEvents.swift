@@ -1,0 +1,62 @@
+import Host
+import Raft
+
+/// What ``PeerLinks`` wants done.
+public enum LinkEffect: Equatable, Sendable {
+    /// Ask for a stream to read from. Answered with ``PeerLinks/dialed(_:attempt:now:_:)`` or ``PeerLinks/dialFailed(_:attempt:_:now:_:)``.
+    case dial(StreamKind, attempt: UInt64, url: PeerURL)
+    /// Give a dialed stream, or the attempt, up. Nothing more is heard of it.
+    case hangUp(StreamKind, attempt: UInt64)
+    /// Close a stream that is written to. Nothing more is heard of it.
+    case closeWriter(StreamKind, stream: UInt64)
+    /// Write a link heartbeat now.
+    case heartbeat(StreamKind, stream: UInt64)
+    /// Send one message with a request of its own. Answered with ``PeerLinks/posted(_:failure:now:_:)``.
+    case post(Message, number: UInt64, url: PeerURL)
+    /// Messages to the peer were lost; raft probes before it sends more.
+    case unreachable
+    /// So many messages found no room.
+    case dropped(Int)
+    case becameActive
+    case becameInactive(reason: String)
+    /// The peer says that the local member was removed from the cluster.
+    case removedFromCluster
+}
+
+/// Why a peer did not do what it was asked for.
+public enum PeerFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Not connected, cut off, too slow, or no answer that could be understood.
+    case connection(String)
+    /// The peer refuses: another cluster, another version, an unknown member.
+    case refused(String)
+    /// The peer knows that the local member was removed.
+    case removed
+
+    public var description: String {
+        switch self {
+        case .connection(let reason), .refused(let reason): reason
+        case .removed: "the member has been permanently removed from the cluster"
+        }
+    }
+}
+
+/// Limits and times of one peer's links. The defaults are etcd's where nothing else is said.
+public struct LinkLimits: Sendable {
+    /// A stream nothing is read from, or that takes nothing, for so long is given up.
+    public var ioTimeout = Instant.Span.seconds(5)
+    /// From the beginning of a dial to the head of the answer.
+    public var dialTimeout = Instant.Span.seconds(7)
+    /// Between dials of one stream: the first after a failure, doubled with each further one up to `slowestRedial` (etcd: never).
+    public var redial = Instant.Span.milliseconds(100)
+    public var slowestRedial = Instant.Span.milliseconds(800)
+    public var streamQueue = 4_096
+    /// Bytes that wait for one stream (etcd: no limit).
+    public var streamQueueBytes = 64 << 20
+    public var pipelineQueue = 64
+    public var pipelineConnections = 4
+
+    public init() {}
+
+    /// So that the reader, who has the same timeout, hears something in time.
+    var linkHeartbeat: Instant.Span { Instant.Span(nanoseconds: ioTimeout.nanoseconds / 3) }
+}
