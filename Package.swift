@@ -65,10 +65,16 @@ let rooms: [Target] = [
             "ClientAPI", "GRPC", "HTTP2", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL", "EtcdAPI",
             "Records", "Raft", "LinuxHost", "Host", "Systemd", "Telemetry", "Configuration", "Bytes", nioCore, nioPosix,
         ]),
-    room("ProxyTransport", ["Balancing", "Host", nioCore, nioPosix]),
     room(
         "PeerTransport",
         ["HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", nioCore, nioPosix, nioHTTP1]),
+    room("ProxyTransport", ["Balancing", "HTTP2", "Telemetry", "Host", nioCore, nioPosix]),
+    room(
+        "ProxyDaemon",
+        [
+            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Systemd", "LinuxHost",
+            "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
+        ]),
     room("Simulation", ["Host"]),
     room(
         "ClusterSimulation",
@@ -78,7 +84,7 @@ let rooms: [Target] = [
         ]),
     room("Commands", ["PageStore", "LinuxHost", "Host"]),
     .executableTarget(
-        name: "quorate", dependencies: ["MemberDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
+        name: "quorate", dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
         swiftSettings: strict,
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.

@@ -29,6 +29,9 @@ extension HealthMonitor {
     /// The cluster that is served, once it is known.
     public var pinnedCluster: UInt64? { clusterID }
 
+    /// When a member list was last taken over.
+    public var lastRefresh: Instant? { membership.lastSuccess }
+
     /// Whether requests can be served: some endpoint serves.
     public var isServing: Bool { entries.contains { $0.standing == .serving } }
 }

@@ -126,6 +126,11 @@ public struct Picker: Sendable {
         if outcome == .succeeded, let latency { loads[index].latency.observe(Double(latency.nanoseconds), now: now) }
     }
 
+    /// An answer of something that is still in flight.
+    public mutating func observe(_ id: EndpointID, latency: Instant.Span, now: Instant) {
+        if let index = index(of: id) { loads[index].latency.observe(Double(latency.nanoseconds), now: now) }
+    }
+
     public func inFlight(_ id: EndpointID) -> Int { index(of: id).map { loads[$0].inFlight } ?? 0 }
 
     public func endpoint(_ id: EndpointID) -> BalancingView.Endpoint? { index(of: id).map { view.endpoints[$0] } }

@@ -170,16 +170,16 @@ enum ProxySettings {
 
     private static var memberSecurity: [Row] {
         [
-            Row("cert", .security, .text(\.memberSecurity.certificateFile), .none, Support.tls, "Certificate shown to members."),
-            Row("key", .security, .text(\.memberSecurity.keyFile), .none, Support.tls, "Key of that certificate."),
+            Row("cert", .security, .text(\.memberSecurity.certificateFile), .none, "Certificate shown to members."),
+            Row("key", .security, .text(\.memberSecurity.keyFile), .none, "Key of that certificate."),
             Row(
-                "cacert", .security, .text(\.memberSecurity.trustedAuthorityFile), .none, Support.tls,
+                "cacert", .security, .text(\.memberSecurity.trustedAuthorityFile), .none,
                 "Authorities trusted for members' certificates; those of the system unless given."),
             Row(
-                "insecure-skip-tls-verify", .security, .truth(\.memberSecurity.skipsVerification), .none, Support.tls,
+                "insecure-skip-tls-verify", .security, .truth(\.memberSecurity.skipsVerification), .none,
                 "Do not check members' certificates."),
             Row(
-                "server-name", .security, .text(\.memberSecurity.serverName), .none, Support.tls,
+                "server-name", .security, .text(\.memberSecurity.serverName), .none,
                 "Name that members' certificates must carry, in place of the endpoint's host."),
             Row(
                 "allow-shared-identity", .security, .truth(\.allowSharedIdentity), .none,

@@ -13,13 +13,13 @@ public final class ConnectionGate: Sendable {
     public var openConnections: Int { open.load(ordering: .relaxed) }
 
     /// True when the connection may stay; it must then ``leave()`` exactly once.
-    func tryEnter() -> Bool {
+    public func tryEnter() -> Bool {
         if open.add(1, ordering: .relaxed).newValue <= limit { return true }
         open.subtract(1, ordering: .relaxed)
         return false
     }
 
-    func leave() {
+    public func leave() {
         let left = open.subtract(1, ordering: .relaxed).newValue
         precondition(left >= 0, "more connections left than entered")
     }

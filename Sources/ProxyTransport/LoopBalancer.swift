@@ -1,6 +1,7 @@
 import Balancing
 import Host
 import NIOCore
+import Telemetry
 
 /// Hears on any thread what event loops find out about endpoints.
 public protocol HealthListener: AnyObject, Sendable {
@@ -27,6 +28,9 @@ public final class LoopBalancer {
     private var picker: Picker
     private var budget: RetryBudget
     private let listener: any HealthListener
+    private let metrics: ProxyMetrics
+    /// Beside the view's endpoints, index by index.
+    private var endpointMetrics: [(id: EndpointID, metrics: EndpointMetrics)] = []
     private var successes: [EndpointID: Int] = [:]
     private var lastSuspicion: [EndpointID: NIODeadline] = [:]
     private var observers: [WeakObserver] = []
@@ -35,12 +39,13 @@ public final class LoopBalancer {
 
     public init(
         eventLoop: any EventLoop, settings: BalancingSettings, budget: RetryBudget, isReadOnly: Bool, seed: UInt64,
-        listener: any HealthListener
+        metrics: ProxyMetrics, listener: any HealthListener
     ) {
         self.eventLoop = eventLoop
         self.isReadOnly = isReadOnly
         self.budget = budget
         self.listener = listener
+        self.metrics = metrics
         picker = Picker(settings, seed: seed)
     }
 
@@ -55,7 +60,17 @@ public final class LoopBalancer {
     }
 
     /// Call once for each retry, before it: false when too much is retried already.
-    public func mayRetry() -> Bool { budget.mayRetry(now: now) }
+    public func mayRetry() -> Bool {
+        let isAllowed = budget.mayRetry(now: now)
+        if isAllowed { metrics.retries.increment() } else { metrics.retriesRefused.increment() }
+        return isAllowed
+    }
+
+    /// A connection goes to a further endpoint because nothing was sent to the first: the budget has no say in that.
+    func countRetry() { metrics.retries.increment() }
+
+    /// No endpoint was left for a request.
+    public func countWithoutEndpoint() { metrics.requestsWithoutEndpoint.increment() }
 
     /// New requests of some kind would go there: a kept connection may be used again.
     public func isUsable(_ id: EndpointID) -> Bool { picker.isUsable(id) }
@@ -68,19 +83,44 @@ public final class LoopBalancer {
 
     // MARK: Outcomes
 
-    public func began(_ id: EndpointID) { picker.began(id) }
+    public func began(_ id: EndpointID) {
+        picker.began(id)
+        counters(id)?.inFlight.add(1)
+    }
 
     /// Exactly once for each ``began(_:)``.
     /// - Parameter latency: from the request to the first byte of the answer.
     public func finished(_ id: EndpointID, _ outcome: Outcome, latency: Duration? = nil) {
         picker.finished(id, outcome, latency: latency.map { Instant.Span($0) }, now: now)
+        if let counters = counters(id) {
+            counters.inFlight.add(-1)
+            if outcome == .succeeded, let latency { counters.latency.observeSeconds(latency) }
+        }
         count(id, outcome)
     }
+
+    /// The first byte of an answer is here, of something that goes on.
+    func answered(_ id: EndpointID, latency: Duration) {
+        picker.observe(id, latency: Instant.Span(latency), now: now)
+        counters(id)?.latency.observeSeconds(latency)
+    }
+
+    public func countBytes(_ id: EndpointID, sent: Int, received: Int) {
+        guard let counters = counters(id) else { return }
+        if sent > 0 { counters.sentBytes.increment(by: UInt64(sent)) }
+        if received > 0 { counters.receivedBytes.increment(by: UInt64(received)) }
+    }
+
+    private func counters(_ id: EndpointID) -> EndpointMetrics? { endpointMetrics.first { $0.id == id }?.metrics }
 
     /// A failure of something that was not begun, such as an attempt to connect.
     public func failed(_ id: EndpointID, _ outcome: Outcome) { count(id, outcome) }
 
     private func count(_ id: EndpointID, _ outcome: Outcome) {
+        if let counters = counters(id) {
+            let counter = outcome == .succeeded ? counters.succeeded : outcome.isFailure ? counters.failed : counters.abandoned
+            counter.increment()
+        }
         if outcome == .succeeded {
             successes[id, default: 0] += 1
         } else if outcome.isFailure {
@@ -98,7 +138,12 @@ public final class LoopBalancer {
 
     // MARK: From the health monitor, on this loop
 
-    public func update(_ view: BalancingView) { picker.update(view) }
+    public func update(_ view: BalancingView) {
+        // Those of an endpoint that is gone are kept while something of it may be in flight.
+        let gone = endpointMetrics.filter { old in !view.endpoints.contains { $0.id == old.id } }
+        endpointMetrics = view.endpoints.map { ($0.id, metrics.endpoint($0.address.description)) } + gone.suffix(16)
+        picker.update(view)
+    }
 
     public func leave(_ id: EndpointID, _ reason: LeaveReason) {
         for observer in observers { observer.value?.endpointLeft(id, reason) }

@@ -3,6 +3,7 @@ import Configuration
 import Glibc
 import LinuxHost
 import MemberDaemon
+import ProxyDaemon
 import Systemd
 import Telemetry
 
@@ -17,9 +18,12 @@ enum Program {
         case .member(let rest): return member(rest)
         case .other("--version", _), .other("version", _): return member(["--version"])
         case .other("--help", _), .other("-h", _), .other("help", _): return member(["--help"])
+        case .other("proxy", let rest): return proxy(rest)
         case .other(let name, let rest): return Command.run(name, rest) ?? unknown(name)
         case .nothing:
-            printError("usage: quorate member [flags] | quorate pagefile check|pages|stats|dump FILE | quorate --version\n")
+            printError(
+                "usage: quorate member [flags] | quorate proxy [flags] | quorate pagefile check|pages|stats|dump FILE | quorate --version\n"
+            )
             return 2
         }
     }
@@ -45,6 +49,35 @@ enum Program {
         }
     }
 
+    private static func proxy(_ arguments: [String]) -> Int32 {
+        let build = BuildVersion(version: version, revision: "")
+        do throws(ConfigurationError) {
+            switch try readProxyConfiguration(.system(arguments: arguments), version: build) {
+            case .print(let text):
+                print(text, terminator: "")
+                return 0
+            case .run(let configuration, let notices): return start(configuration, notices, build)
+            }
+        } catch {
+            printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
+            sayFailure(error.message, error.exitCode)
+            return error.exitCode
+        }
+    }
+
+    private static func start(
+        _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion
+    ) -> Int32 {
+        let log: Log
+        do throws(LogProblem) { log = try Log(LogOptions(configuration.logging)) } catch {
+            printError("\(error)\n")
+            sayFailure("\(error)", ExitCode.configuration)
+            return ExitCode.configuration
+        }
+        for notice in notices { log.note(notice) }
+        return ProxyDaemon(configuration, version: build, log: log).run()
+    }
+
     /// To systemd, which shows it in `systemctl status`.
     private static func sayFailure(_ reason: String, _ code: Int32) {
         NotifySocket.send(ServiceFailure(reason, exitCode: code, errno: ExitCode.errno(for: code)).message)
@@ -58,7 +91,7 @@ enum Program {
         do {
             // First, as it changes the environment, which must not happen once there are threads.
             sockets = try InheritedSockets.take(names: MemberDaemon.socketNames)
-            log = try Log(LogOptions(configuration))
+            log = try Log(LogOptions(configuration.logging))
         } catch {
             printError("\(error)\n")
             sayFailure("\(error)", ExitCode.configuration)
@@ -82,11 +115,10 @@ enum Program {
 }
 
 extension LogOptions {
-    init(_ configuration: MemberConfiguration) {
+    init(_ logging: LoggingSettings) {
         self.init(
-            level: LogLevel(name: configuration.logging.level) ?? .info,
-            format: LogFormat(rawValue: configuration.logging.format) ?? .json, outputs: configuration.logging.outputs,
-            journal: JournalDestination(identifier: "quorate"))
+            level: LogLevel(name: logging.level) ?? .info, format: LogFormat(rawValue: logging.format) ?? .json,
+            outputs: logging.outputs, journal: JournalDestination(identifier: "quorate"))
     }
 }
 

@@ -1,0 +1,216 @@
+import Balancing
+import Configuration
+import Glibc
+import HTTP2
+import Host
+import LinuxHost
+import NIOCore
+import NIOPosix
+import ProxyTransport
+import Synchronization
+import Systemd
+import TLS
+import Telemetry
+
+/// The proxy as a process: starts its threads, listens, and stops in order.
+public final class ProxyDaemon: Sendable {
+    let configuration: ProxyConfiguration
+    let log: Log
+    let notifier = ServiceNotifier()
+    let registry = MetricsRegistry()
+    let metrics: ProxyMetrics
+    private let ended = Mutex<Int32?>(nil)
+    private let endSignal = WakeSignal()
+
+    /// The process's exit codes.
+    public enum ExitCode {
+        public static let success: Int32 = 0
+        /// Wrong configuration, certificates that cannot be read among it.
+        public static let configuration: Int32 = 1
+        /// A listener cannot be opened.
+        public static let cannotListen: Int32 = 69
+    }
+
+    public init(_ configuration: ProxyConfiguration, version: BuildVersion, log: Log) {
+        self.configuration = configuration
+        self.log = log
+        metrics = ProxyMetrics(registry, version: version.version)
+    }
+
+    /// Event loops that forward: one a core, at most four.
+    static var loopCount: Int { max(1, min(System.coreCount, 4)) }
+
+    /// Runs until a signal or a failure; returns the exit code.
+    public func run() -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: Self.loopCount)
+        // Health has a loop of its own: probes must not wait behind traffic, nor look slow because of it.
+        let healthGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let code = serve(group, healthGroup)
+        try? group.syncShutdownGracefully()
+        try? healthGroup.syncShutdownGracefully()
+        notifier.finish()
+        log.flush()
+        return code
+    }
+
+    private func serve(_ group: MultiThreadedEventLoopGroup, _ healthGroup: MultiThreadedEventLoopGroup) -> Int32 {
+        let listeners = ProxyListeners()
+        let health: HealthShell
+        let front: any ProxyFront
+        do {
+            let transport = try memberTransport()
+            let parts = try startHealth(group, healthGroup.next(), transport)
+            health = parts.health
+            let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
+            front = try makeFront(group, parts.balancers)
+            try front.listen(on: configuration.listenClientURLs)
+            try listeners.openPages(healthGroup, source, configuration, log)
+        } catch let error as TLSError {
+            return fail("cannot use the certificates: \(error)", ExitCode.configuration)
+        } catch {
+            return fail("cannot listen: \(error)", ExitCode.cannotListen)
+        }
+        for url in configuration.listenClientURLs {
+            log.info("serving clients", ["address": .string(url.description), "mode": .string(configuration.mode.rawValue)])
+        }
+        observe(health, group)
+        ProcessSignals.install { [self] wish in
+            switch wish {
+            case .stop: finish(with: ExitCode.success)
+            case .reload: log.info("nothing to reload", [:])
+            }
+        }
+        let code = waitForEnd()
+        notifier.post(.stopping("draining"))
+        log.info("draining", ["limit": .duration(configuration.drainTimeout)])
+        front.stop(within: configuration.drainTimeout)
+        listeners.close()
+        try? health.stop().wait()
+        log.info("stopped", [:])
+        return code
+    }
+
+    private func fail(_ reason: String, _ code: Int32) -> Int32 {
+        log.fatal(reason, [:])
+        notifier.post(
+            .failed(ServiceFailure(reason, exitCode: code, errno: code == ExitCode.cannotListen ? EADDRNOTAVAIL : EINVAL)))
+        return code
+    }
+
+    // MARK: Parts
+
+    private func startHealth(
+        _ group: MultiThreadedEventLoopGroup, _ healthLoop: any EventLoop, _ transport: MemberTransport
+    ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>]) {
+        let settings = BalancingSettings(configuration)
+        let relay = ListenerHandOver()
+        let balancers = try group.makeIterator().map { eventLoop in
+            try eventLoop.submit { [configuration, metrics] in
+                let budget = RetryBudget(
+                    share: Double(configuration.retryPercent) / 100, perSecond: Double(configuration.retriesPerSecond))
+                let balancer = LoopBalancer(
+                    eventLoop: eventLoop, settings: settings, budget: budget, isReadOnly: configuration.isReadOnly,
+                    seed: SystemRandom.number(), metrics: metrics, listener: relay)
+                return NIOLoopBound(balancer, eventLoop: eventLoop)
+            }.wait()
+        }
+        let file = KnownClusterFile(LinuxDisk(), directory: configuration.dataDirectory)
+        let kept = file.read()
+        if let problem = kept.problem { log.warn("the kept member list is not used", ["reason": .string(problem)]) }
+        let seeds = configuration.endpoints.map { Seed($0) }
+        let health = try healthLoop.submit { [self] in
+            let prober = Prober(
+                eventLoop: healthLoop, kind: configuration.probe, pagePort: UInt16(clamping: configuration.probePort),
+                takesAnyAnswer: configuration.mode == .tcp, timeout: configuration.probeTimeout, security: transport,
+                isOwn: OwnAddresses(configuration.listenClientURLs, healthLoop).contains)
+            let monitor = HealthMonitor(
+                settings, seeds: seeds, known: kept.known, seed: SystemRandom.number(), now: SystemClock.now())
+            return HealthShell(
+                eventLoop: healthLoop, monitor: monitor, settings: settings, prober: prober, balancers: balancers, log: log,
+                metrics: metrics,
+                store: { [log] known in
+                    do throws(DiskError) { try file.write(known) } catch {
+                        log.warn("the member list could not be kept", ["error": .error(error)])
+                    }
+                })
+        }.wait()
+        relay.connect(health)
+        health.start()
+        return (health, balancers)
+    }
+
+    private func makeFront(
+        _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>]
+    ) throws -> any ProxyFront {
+        let limit =
+            configuration.maximumConnections == 0 ? System.connectionLimit : Int(clamping: configuration.maximumConnections)
+        let gate = ConnectionGate(limit: limit)
+        return try RelayFront(self, group, balancers, gate)
+    }
+
+    /// From now on systemd is told how the proxy does, and its watchdog that every loop runs.
+    private func observe(_ health: HealthShell, _ group: MultiThreadedEventLoopGroup) {
+        var loops = [Self.watched("health loop", health.eventLoop)]
+        for (index, eventLoop) in group.makeIterator().enumerated() {
+            loops.append(Self.watched("event loop \(index)", eventLoop))
+        }
+        notifier.observe(loops) { [metrics, configuration] in
+            let overview = try? health.overview().wait()
+            let serving = overview?.endpoints.filter { $0.standing == .serving }.count ?? 0
+            return StatusLine(
+                state: "\(configuration.mode.rawValue) proxy, \(serving) of \(overview?.endpoints.count ?? 0) endpoints serve",
+                activity: "\(metrics.clientConnections.value) connections")
+        }
+        notifier.post(.ready)
+    }
+
+    private static func watched(_ name: String, _ eventLoop: any EventLoop) -> WatchedLoop {
+        let pulse = LoopPulse(name)
+        return WatchedLoop(pulse) { eventLoop.execute { pulse.beat() } }
+    }
+
+    // MARK: End
+
+    private func waitForEnd() -> Int32 {
+        while true {
+            if let code = ended.withLock({ $0 }) { return code }
+            endSignal.wait(nil)
+        }
+    }
+
+    private func finish(with code: Int32) {
+        ended.withLock { if $0 == nil { $0 = code } }
+        endSignal.wake()
+    }
+}
+
+/// Takes what event loops report before the shell is there.
+private final class ListenerHandOver: HealthListener {
+    private let health = Mutex<HealthShell?>(nil)
+
+    func connect(_ shell: HealthShell) { health.withLock { $0 = shell } }
+
+    func requestFailed(_ id: EndpointID, _ outcome: Outcome, successesBefore: Int) {
+        health.withLock { $0 }?.requestFailed(id, outcome, successesBefore: successesBefore)
+    }
+
+    func suspected(_ id: EndpointID) { health.withLock { $0 }?.suspected(id) }
+}
+
+/// What serves clients.
+protocol ProxyFront: Sendable {
+    func listen(on urls: [EndpointURL]) throws
+    /// Takes no more connections, and ends those there are by `limit`.
+    func stop(within limit: Duration)
+}
+
+extension System {
+    /// Client connections this process may hold: half of its open files, because each may need one to an endpoint, less a few that
+    /// the proxy needs itself.
+    static var connectionLimit: Int {
+        var limits = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else { return 512 }
+        return max(16, Int(clamping: limits.rlim_cur) / 2 - 64)
+    }
+}

@@ -1,0 +1,84 @@
+import Balancing
+import Configuration
+import Host
+import NIOCore
+import NIOPosix
+import TLS
+import Telemetry
+
+extension BalancingSettings {
+    init(_ configuration: ProxyConfiguration) {
+        self.init()
+        policy = configuration.policy
+        prefersLeaderForWrites = configuration.prefersLeaderForWrites
+        preferred = configuration.preferredEndpoints.compactMap { AddressPattern($0) }
+        probeInterval = Instant.Span(configuration.probeInterval)
+        probeTimeout = Instant.Span(configuration.probeTimeout)
+        rise = Int(clamping: configuration.probeRise)
+        fall = Int(clamping: configuration.probeFall)
+        longestProbeInterval = max(probeInterval, .seconds(5))
+        ejectionFailures = Int(clamping: configuration.ejectionFailures)
+        firstEjection = Instant.Span(configuration.ejectionTime)
+        longestEjection = Instant.Span(configuration.maximumEjectionTime)
+        refreshInterval = Instant.Span(configuration.refreshInterval)
+        clusterID = configuration.clusterID
+    }
+}
+
+extension ProxyDaemon {
+    /// TLS towards members, made even when no endpoint is secure now: the member list may name some that are.
+    func memberTransport() throws(TLSError) -> MemberTransport {
+        let security = configuration.memberSecurity
+        var settings = TLSClientSettings()
+        settings.certificateFile = security.certificateFile
+        settings.keyFile = security.keyFile
+        settings.trustedAuthorityFile = security.trustedAuthorityFile
+        settings.skipsVerification = security.skipsVerification
+        settings.serverName = security.serverName
+        settings.handshakeTimeout = configuration.connectTimeout
+        settings.log = { [log] record in
+            switch record {
+            case .reloaded(let files): log.info("certificates read again", ["files": .strings(files)])
+            case .reloadFailed(let reason): log.error("new certificates are not used", ["reason": .string(reason)])
+            case .rejected(let rejection): log.debug("a member was refused", ["error": .string("\(rejection.error)")])
+            }
+        }
+        let forHTTP2 = try TLSClientContext(settings)
+        settings.applicationProtocols = ["http/1.1"]
+        return MemberTransport(forHTTP2: forHTTP2, forHTTP1: try TLSClientContext(settings))
+    }
+}
+
+/// The addresses at which the proxy itself listens: forwarding there would go round in circles.
+struct OwnAddresses {
+    private let listening: [EndpointURL]
+    private let eventLoop: any EventLoop
+
+    init(_ listening: [EndpointURL], _ eventLoop: any EventLoop) {
+        self.listening = listening
+        self.eventLoop = eventLoop
+    }
+
+    /// Names are looked up on a thread of the pool: that may take seconds.
+    func contains(_ address: EndpointAddress) -> EventLoopFuture<Bool> {
+        if address.isUnixSocket {
+            return eventLoop.makeSucceededFuture(listening.contains { $0.isUnixSocket && $0.socketPath == address.socketPath })
+        }
+        let samePort = listening.filter { !$0.isUnixSocket && $0.port == address.port }
+        guard !samePort.isEmpty else { return eventLoop.makeSucceededFuture(false) }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+            samePort.contains { Self.reaches($0, address) }
+        }
+    }
+
+    private static func reaches(_ url: EndpointURL, _ address: EndpointAddress) -> Bool {
+        guard let dialled = try? SocketAddress.makeAddressResolvingHost(address.host, port: Int(address.port)).ipAddress else {
+            return false
+        }
+        if url.host.isEmpty || url.host == "0.0.0.0" || url.host == "::" {
+            let own = (try? System.enumerateDevices().compactMap { $0.address?.ipAddress }) ?? []
+            return own.contains(dialled) || dialled.hasPrefix("127.") || dialled == "::1"
+        }
+        return (try? SocketAddress.makeAddressResolvingHost(url.host, port: Int(url.port)).ipAddress) == dialled
+    }
+}

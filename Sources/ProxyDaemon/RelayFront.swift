@@ -1,0 +1,58 @@
+import Balancing
+import Configuration
+import HTTP2
+import NIOCore
+import NIOPosix
+import ProxyTransport
+import Synchronization
+import Telemetry
+
+/// Serves clients by forwarding bytes: `--mode tcp`.
+final class RelayFront: ProxyFront {
+    private let relay: Relay
+    private let endpoints = Mutex<[any Channel]>([])
+
+    init(
+        _ daemon: ProxyDaemon, _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>],
+        _ gate: ConnectionGate
+    ) throws {
+        var settings = RelaySettings()
+        settings.connectTimeout = daemon.configuration.connectTimeout
+        if daemon.configuration.accessLog { settings.connectionEnded = { [log = daemon.log] in log.note($0) } }
+        relay = try Relay.make(
+            group: group, balancers: balancers, gate: gate, settings: settings, metrics: daemon.metrics
+        ).wait()
+    }
+
+    func listen(on urls: [EndpointURL]) throws {
+        for url in urls {
+            let channel = try relay.listen(on: url.listenAddress).wait()
+            endpoints.withLock { $0.append(channel) }
+        }
+    }
+
+    func stop(within limit: Duration) {
+        for channel in endpoints.withLock({ $0 }) { try? channel.close().wait() }
+        try? relay.drain(within: limit).wait()
+    }
+}
+
+extension EndpointURL {
+    var listenAddress: ListenAddress {
+        if isUnixSocket { return .unix(path: socketPath, replaceExisting: true) }
+        return .tcp(host: host, port: Int(port))
+    }
+}
+
+extension Log {
+    fileprivate func note(_ record: RelayRecord) {
+        info(
+            "connection",
+            [
+                "remote-addr": .string(record.client), "endpoint": .string(record.endpoint?.description ?? ""),
+                "sent-bytes": .uint(record.sentBytes), "received-bytes": .uint(record.receivedBytes),
+                "took": .duration(record.duration),
+                "attempts": .int(record.attempts), "end": .string(record.end.name),
+            ])
+    }
+}
