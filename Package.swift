@@ -118,7 +118,8 @@ let suites: [Target] = [
     tests(
         "MemberTests",
         [
-            "Member", "StateMachine", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes", "Simulation",
+            "Member", "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes",
+            "Simulation",
         ]),
     tests("ClientAPITests", ["ClientAPI", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
     tests(

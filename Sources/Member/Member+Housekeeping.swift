@@ -42,6 +42,7 @@ extension Member {
         beginSnapshotIfDue()
         compactLogIfDue()
         commitIfDue(now)
+        prepareSegmentIfDue(now)
         noteRemoval(now)
     }
 
@@ -53,6 +54,26 @@ extension Member {
             output.events.append(.ready)
         } else if raft.leader != 0, installing == nil, machine.membership.member(settings.memberID) != nil {
             proposeOwn(.publish)
+        }
+    }
+
+    /// After a failed preparation, such as for want of space, the next is tried after this long.
+    private static let preparationPause = Instant.Span.seconds(1)
+
+    /// The next segment is allocated before it is needed, so that no turn waits for that.
+    private func prepareSegmentIfDue(_ now: Instant) {
+        guard log.needsNextSegment, now >= preparationDue else { return }
+        output.segmentPreparation = log.segmentPreparation()
+    }
+
+    func take(_ segments: [PreparedSegment?], now: Instant) {
+        for segment in segments {
+            if let segment {
+                log.adopt(segment)
+            } else {
+                log.preparationFailed()
+                preparationDue = now + Member.preparationPause
+            }
         }
     }
 

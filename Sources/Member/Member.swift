@@ -55,6 +55,8 @@ public final class Member {
     var spaceGuard = SpaceGuard()
     var requestIDs: RequestIDs
     var isPublished = false
+    /// No segment of the log is prepared before.
+    var preparationDue = Instant(nanoseconds: 0)
     /// Published, in a cluster whose version is decided: who asks now gets whole answers.
     var isReady = false
     var ownRequests: [UInt64: OwnProposal] = [:]
@@ -103,6 +105,7 @@ public final class Member {
     /// One turn: takes everything that arrived, makes it durable, applies what is committed, and answers.
     public func turn(_ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput {
         output = TurnOutput()
+        take(inbox.segments, now: now)
         stepDownAfterStall(now: now)
         for commit in inbox.commits { try committed(commit, now: now) }
         for snapshot in inbox.installations { try installed(snapshot, now: now) }

@@ -21,6 +21,8 @@ public struct MemberOpening {
     public let initialMembers: [MemberRecord]
     public var pageFileOptions = PageFileOptions()
     public var syncs = true
+    /// Bytes set aside for a segment of the log.
+    public var segmentSize = 64_000_000
     public var wallMilliseconds: UInt64
     public var progress: (OpeningProgress) -> Void = { _ in }
 
@@ -125,7 +127,7 @@ public struct MemberOpening {
     }
 
     private func openLog(from marker: SnapshotMarker, exists: Bool) throws(MemberFailure) -> WriteAheadLog {
-        let options = WriteAheadLog.Options(syncs: syncs)
+        let options = WriteAheadLog.Options(segmentSize: segmentSize, syncs: syncs)
         do throws(WALError) {
             if exists {
                 let report = progress

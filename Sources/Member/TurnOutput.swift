@@ -15,9 +15,11 @@ public struct Inbox: Sendable {
     /// Snapshots whose databases took the page file's place since; after all commits to the file before.
     public var installations: [InstalledSnapshot] = []
     public var reports: [PeerReport] = []
+    /// What became of a ``TurnOutput/segmentPreparation``; nil when it failed.
+    public var segments: [PreparedSegment?] = []
     public init() {}
     public var isEmpty: Bool {
-        requests.isEmpty && messages.isEmpty && commits.isEmpty && installations.isEmpty && reports.isEmpty
+        requests.isEmpty && segments.isEmpty && messages.isEmpty && commits.isEmpty && installations.isEmpty && reports.isEmpty
     }
 }
 
@@ -41,6 +43,8 @@ public struct OutgoingSnapshot: Sendable {
 
 /// What a turn asks of the member's owner. Answers leave only after `published` is visible to the loops.
 public struct TurnOutput {
+    /// To be run away from the member thread, for it takes the disk a while, and reported in a later inbox.
+    public var segmentPreparation: SegmentPreparation?
     public var published: Published?
     public var answers: [(ReplyAddress, MemberAnswer)] = []
     /// In order; empty where ``Member/sendEarly`` takes them.

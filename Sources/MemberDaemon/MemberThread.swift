@@ -8,6 +8,7 @@ import NIOPosix
 import PageStore
 import Synchronization
 import Systemd
+import WAL
 
 /// The thread that owns the member, and how the rest of the process talks to it.
 final class MemberThread: MemberPort {
@@ -108,8 +109,17 @@ final class MemberThread: MemberPort {
             deliver(output)
             turns.ended()
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
+            if let preparation = output.segmentPreparation { prepare(preparation) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
+        }
+    }
+
+    private func prepare(_ preparation: SegmentPreparation) {
+        pool.submit { [self] state in
+            guard state == .active else { return }
+            let prepared = try? preparation.run()
+            add { $0.inbox.segments.append(prepared) }
         }
     }
 

@@ -54,6 +54,7 @@ struct SegmentReader: ~Copyable {
         let length = Int(lengthField & 0xff_ffff_ffff_ffff)
         let padding = -length & 7
         guard lengthField >> 56 == (padding == 0 ? 0 : UInt64(0x80 | padding)) else {
+            if lengthField >> 56 == 0, try isUnwritten(from: offset + 8) { return .torn(reason: "cut off inside a length") }
             throw corrupt("impossible length field \(String(lengthField, radix: 16))")
         }
         guard length + padding <= size - offset - 8 else {
@@ -93,6 +94,8 @@ struct SegmentReader: ~Copyable {
             return try tornOrCorrupt(bytes, "\(error)")
         }
         if extent.record == frameLength { return .torn(reason: reason) }
+        // Cut off inside the head's own length, which then reads as another one: nothing follows it.
+        if bytes[extent.head...].allSatisfy({ $0 == 0 }) { return try tornOrCorrupt(bytes, "head cut off") }
         let head = UnsafeRawBufferPointer(rebasing: bytes[..<extent.head])
         return try tornOrCorrupt(head, "record of \(extent.record) bytes in a frame of \(frameLength)")
     }
@@ -114,6 +117,13 @@ struct SegmentReader: ~Copyable {
             position += part.count
         }
         throw corrupt(reason)
+    }
+
+    /// Nothing but zeros up to the end of the sector: a write that was cut off before here left them.
+    private mutating func isUnwritten(from position: Int) throws(WALError) -> Bool {
+        guard position < size else { return true }
+        let sectorEnd = (position / SegmentReader.sectorSize + 1) * SegmentReader.sectorSize
+        return try load(offset..<min(sectorEnd, size))[(position - offset)...].allSatisfy { $0 == 0 }
     }
 
     /// A length of zero ends the records, unless its own sector goes on: sectors are never written in part.

@@ -38,6 +38,11 @@ public struct SegmentPreparation: Sendable {
 }
 
 extension WriteAheadLog {
+    /// The segment is half full, and nobody has begun to prepare the next one.
+    public var needsNextSegment: Bool {
+        nextSegment == nil && !isPreparing && (tailOffset + buffer.count) * 2 >= options.segmentSize
+    }
+
     /// The work of preparing the next segment, nil when it is done or under way. The result goes to ``adopt(_:)``, its failure
     /// to ``preparationFailed()``.
     public mutating func segmentPreparation() -> SegmentPreparation? {

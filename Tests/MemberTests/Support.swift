@@ -7,6 +7,7 @@ import Raft
 import Records
 import Simulation
 import StateMachine
+import WAL
 
 @testable import MVCC
 @testable import Member
@@ -26,6 +27,12 @@ final class Bench {
     private var handedOut: (group: CommitGroup, defragments: Bool)?
     private var unreported: PageCommit?
     private var nextWake: Instant?
+    /// Bytes of a segment of the log.
+    var segmentSize = 64_000_000
+    /// What becomes of a preparation of the log's next segment.
+    var prepares: (SegmentPreparation) -> PreparedSegment? = { try? $0.run() }
+    private(set) var preparations = 0
+    private var prepared: [PreparedSegment?] = []
     private var nextRequest: UInt64 = 0
     private(set) var answers: [UInt64: MemberAnswer] = [:]
 
@@ -39,6 +46,7 @@ final class Bench {
         committer = nil
         handedOut = nil
         unreported = nil
+        prepared = []
         answers = [:]
         var opening = MemberOpening(
             settings: settings, disk: disk, directory: DataDirectory("/data"),
@@ -47,6 +55,7 @@ final class Bench {
         opening.pageFileOptions.access = .read
         opening.pageFileOptions.pageSize = 1024
         opening.pageFileOptions.growthStep = 64 << 10
+        opening.segmentSize = segmentSize
         let opened = try opening.open()
         notices = opened.notices
         published = opened.firstPublished
@@ -73,12 +82,18 @@ final class Bench {
         inbox.requests = requests
         if let unreported { inbox.commits = [unreported] }
         unreported = nil
+        inbox.segments = prepared
+        prepared = []
         let output = try member.turn(inbox, now: now)
         if let view = output.published { published = view }
         for (address, answer) in output.answers { answers[address.request] = answer }
         events += output.events
         nextWake = output.nextWake
         if let group = output.commit { handedOut = (group, output.defragments) }
+        if let preparation = output.segmentPreparation {
+            preparations += 1
+            prepared.append(prepares(preparation))
+        }
         if commitsInline { try commitPages() }
     }
 

@@ -79,6 +79,39 @@ import Testing
         }
     }
 
+    /// A last write that was cut off anywhere: the segment is opened without it where etcd does so too, which is where nothing of the
+    /// record itself was written, or nothing in one of its sectors. With a part of it in a sector it cannot be told from damage.
+    @Test func everyCutOfTheLastWrite() throws {
+        for size in [1, 20, 200, 300, 700, 1_500] {
+            let disk = try emptyDisk()
+            var log = try WriteAheadLog.create(disk, logPath, metadata: metadata, options: .init(segmentSize: 16_000))
+            try log.append(HardState(term: 1, vote: 1, commit: 1), entries(1...3, term: 1), sync: true)
+            let before = disk.contents(firstSegment)!
+            try log.append(nil, entries(4...4, term: 1, size: size), sync: true)
+            let after = disk.contents(firstSegment)!
+            try log.close()
+            let start = zip(before, after).enumerated().first { $1.0 != $1.1 }!.offset / 8 * 8
+            let end = after.lastIndex { $0 != 0 }! + 1
+            var repaired = 0
+            for cut in start..<end {
+                let torn = FaultyDisk()
+                try torn.createDirectory(logPath, permissions: 0o700)
+                torn.setContents(firstSegment, Array(after[..<cut]) + [UInt8](repeating: 0, count: after.count - cut))
+                let nextSector = (cut + 511) / 512 * 512
+                let mustOpen = cut <= start + 8 || nextSector < end
+                do throws(WALError) {
+                    let found = try replay(torn)
+                    #expect(found.entries.count == 3, "size \(size), cut \(cut)")
+                    repaired += 1
+                    #expect(cut == start || torn.contents(firstSegment + ".broken") != nil, "size \(size), cut \(cut)")
+                } catch {
+                    #expect(!mustOpen, "size \(size), cut at \(cut - start) of \(end - start): \(error)")
+                }
+            }
+            #expect(repaired >= 9, "size \(size)")
+        }
+    }
+
     @Test func everyFlippedBit() throws {
         let sample = try Sample()
         var refused = 0
