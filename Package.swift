@@ -62,7 +62,8 @@ let rooms: [Target] = [
     room(
         "MemberDaemon",
         [
-            "ClientAPI", "GRPC", "HTTP2", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL", "EtcdAPI",
+            "ClientAPI", "GRPC", "HTTP2", "TLS", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL",
+            "EtcdAPI",
             "Records", "Raft", "LinuxHost", "Host", "Systemd", "Telemetry", "Configuration", "Bytes", nioCore, nioPosix,
         ]),
     room(

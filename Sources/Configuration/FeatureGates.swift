@@ -25,7 +25,8 @@ public enum Feature: String, CaseIterable, Sendable {
     /// What a value other than the default does here.
     var effect: SettingEffect {
         switch self {
-        case .compactHashCheck, .initialCorruptCheck: return Support.corruptionChecks
+        case .initialCorruptCheck: return .supported
+        case .compactHashCheck: return Support.corruptionChecks
         case .leaseCheckpoint, .leaseCheckpointPersist: return Support.leaseCheckpoints
         case .setMemberLocalAddress: return Support.memberLocalAddress
         case .fastLeaseKeepAlive:

@@ -8,40 +8,39 @@ enum SecuritySettings {
     private static var client: [Setting] {
         [
             Setting(
-                "cert-file", .security, .text(\.clientSecurity.certificateFile), .all, Support.tls, file: clientKey("cert-file"),
+                "cert-file", .security, .text(\.clientSecurity.certificateFile), .all, file: clientKey("cert-file"),
                 "Certificate shown to clients."),
             Setting(
-                "key-file", .security, .text(\.clientSecurity.keyFile), .all, Support.tls, file: clientKey("key-file"),
+                "key-file", .security, .text(\.clientSecurity.keyFile), .all, file: clientKey("key-file"),
                 "Key of that certificate."),
             Setting(
-                "client-cert-file", .security, .text(\.clientSecurity.clientCertificateFile), .since35, Support.tls,
+                "client-cert-file", .security, .text(\.clientSecurity.clientCertificateFile), .since35,
                 file: clientKey("client-cert-file"), "Certificate for the member's own connections to its client listeners."),
             Setting(
-                "client-key-file", .security, .text(\.clientSecurity.clientKeyFile), .since35, Support.tls,
+                "client-key-file", .security, .text(\.clientSecurity.clientKeyFile), .since35,
                 file: clientKey("client-key-file"), "Key of that certificate."),
             Setting(
-                "client-cert-auth", .security, .truth(\.clientSecurity.requiresClientCertificate), .all, Support.tls,
+                "client-cert-auth", .security, .truth(\.clientSecurity.requiresClientCertificate), .all,
                 file: clientKey("client-cert-auth"), "Demand a certificate of every client."),
             Setting(
-                "client-crl-file", .security, .text(\.clientSecurity.revocationListFile), .all, Support.tls, file: [],
+                "client-crl-file", .security, .text(\.clientSecurity.revocationListFile), .all, file: [],
                 "Revocation list for clients' certificates."),
             Setting(
-                "client-cert-allowed-hostname", .security, .list(\.clientSecurity.allowedHostnames), .all, Support.tls,
+                "client-cert-allowed-hostname", .security, .list(\.clientSecurity.allowedHostnames), .all,
                 file: clientKey("allowed-hostname"), "Host names of which a client's certificate must carry one."),
             Setting(
                 "client-transport-security/allowed-cn", .security, .list(\.clientSecurity.allowedCommonNames), .since35,
-                Support.tls,
                 file: clientKey("allowed-cn"), "Common names of which a client's certificate must carry one."),
             Setting(
-                "trusted-ca-file", .security, .text(\.clientSecurity.trustedAuthorityFile), .all, Support.tls,
+                "trusted-ca-file", .security, .text(\.clientSecurity.trustedAuthorityFile), .all,
                 file: clientKey("trusted-ca-file"), "Authorities trusted for clients' certificates."),
             Setting(
-                "auto-tls", .security, .truth(\.clientSecurity.isAutomatic), .all, Support.tls, file: clientKey("auto-tls"),
+                "auto-tls", .security, .truth(\.clientSecurity.isAutomatic), .all, file: clientKey("auto-tls"),
                 "Serve clients with a certificate made at start."),
             Setting(
                 "client-transport-security/skip-client-san-verification", .security,
                 .truth(\.clientSecurity.skipsClientSANVerification),
-                .since36, Support.tlsDetail, file: clientKey("skip-client-san-verification"),
+                .since36, file: clientKey("skip-client-san-verification"),
                 "Do not check clients' addresses against their certificates."),
         ]
     }
@@ -49,38 +48,38 @@ enum SecuritySettings {
     private static var peer: [Setting] {
         [
             Setting(
-                "peer-cert-file", .security, .text(\.peerSecurity.certificateFile), .all, Support.tls, file: peerKey("cert-file"),
+                "peer-cert-file", .security, .text(\.peerSecurity.certificateFile), .all, file: peerKey("cert-file"),
                 "Certificate shown to other members."),
             Setting(
-                "peer-key-file", .security, .text(\.peerSecurity.keyFile), .all, Support.tls, file: peerKey("key-file"),
+                "peer-key-file", .security, .text(\.peerSecurity.keyFile), .all, file: peerKey("key-file"),
                 "Key of that certificate."),
             Setting(
-                "peer-client-cert-file", .security, .text(\.peerSecurity.clientCertificateFile), .since35, Support.tls,
+                "peer-client-cert-file", .security, .text(\.peerSecurity.clientCertificateFile), .since35,
                 file: peerKey("client-cert-file"), "Certificate for connections to other members, when it is another one."),
             Setting(
-                "peer-client-key-file", .security, .text(\.peerSecurity.clientKeyFile), .since35, Support.tls,
+                "peer-client-key-file", .security, .text(\.peerSecurity.clientKeyFile), .since35,
                 file: peerKey("client-key-file"), "Key of that certificate."),
             Setting(
-                "peer-client-cert-auth", .security, .truth(\.peerSecurity.requiresClientCertificate), .all, Support.tls,
+                "peer-client-cert-auth", .security, .truth(\.peerSecurity.requiresClientCertificate), .all,
                 file: peerKey("client-cert-auth"), "Demand a certificate of every member that connects."),
             Setting(
-                "peer-crl-file", .security, .text(\.peerSecurity.revocationListFile), .all, Support.tls, file: [],
+                "peer-crl-file", .security, .text(\.peerSecurity.revocationListFile), .all, file: [],
                 "Revocation list for members' certificates."),
             Setting(
-                "peer-trusted-ca-file", .security, .text(\.peerSecurity.trustedAuthorityFile), .all, Support.tls,
+                "peer-trusted-ca-file", .security, .text(\.peerSecurity.trustedAuthorityFile), .all,
                 file: peerKey("trusted-ca-file"), "Authorities trusted for members' certificates."),
             Setting(
-                "peer-cert-allowed-cn", .security, .list(\.peerSecurity.allowedCommonNames), .all, Support.tls,
+                "peer-cert-allowed-cn", .security, .list(\.peerSecurity.allowedCommonNames), .all,
                 file: peerKey("allowed-cn"), "Common names of which a member's certificate must carry one."),
             Setting(
-                "peer-cert-allowed-hostname", .security, .list(\.peerSecurity.allowedHostnames), .all, Support.tls,
+                "peer-cert-allowed-hostname", .security, .list(\.peerSecurity.allowedHostnames), .all,
                 file: peerKey("allowed-hostname"), "Host names of which a member's certificate must carry one."),
             Setting(
-                "peer-auto-tls", .security, .truth(\.peerSecurity.isAutomatic), .all, Support.tls, file: peerKey("auto-tls"),
+                "peer-auto-tls", .security, .truth(\.peerSecurity.isAutomatic), .all, file: peerKey("auto-tls"),
                 "Serve other members with a certificate made at start."),
             Setting(
                 "peer-skip-client-san-verification", .security, .truth(\.peerSecurity.skipsClientSANVerification), .since36,
-                Support.tlsDetail, file: peerKey("skip-client-san-verification"),
+                file: peerKey("skip-client-san-verification"),
                 "Do not check members' addresses against their certificates."),
         ]
     }
@@ -88,18 +87,16 @@ enum SecuritySettings {
     private static var common: [Setting] {
         [
             Setting(
-                "self-signed-cert-validity", .security, .unsigned(\.selfSignedCertificateYears), .since35, Support.tlsDetail,
+                "self-signed-cert-validity", .security, .unsigned(\.selfSignedCertificateYears), .since35,
                 "Years that certificates made at start are valid."),
             Setting(
-                "cipher-suites", .security, .list(\.cipherSuites), .all, Support.tlsDetail,
+                "cipher-suites", .security, .list(\.cipherSuites), .all,
                 "Cipher suites in order of preference; not together with --tls-min-version=TLS1.3."),
             Setting(
                 "tls-min-version", .security, .text(\.minimumTLSVersion, allowed: "\"TLS1.2\" or \"TLS1.3\""), .all,
-                Support.tlsDetail,
                 "Oldest TLS version accepted: TLS1.2 or TLS1.3."),
             Setting(
                 "tls-max-version", .security, .text(\.maximumTLSVersion, allowed: "\"TLS1.2\" or \"TLS1.3\""), .all,
-                Support.tlsDetail,
                 "Newest TLS version accepted: TLS1.2 or TLS1.3."),
             Setting(
                 "cors", .security, .origins(\.corsOrigins), .all, "Origins from which browsers may call; * for all."),

@@ -1,9 +1,9 @@
 /// What the member cannot do yet, in one place: when a capability lands, its line becomes `.supported` and every flag,
 /// environment variable and file key that depends on it is accepted.
 enum Support {
-    /// Certificates, keys, `https` and `unixs` listeners.
+    /// The proxy's certificates, keys, `https` and `unixs` listeners.
     static let tls = SettingEffect.notSupportedYet("TLS is not supported yet")
-    /// Settings that only matter once there is a TLS listener; alone they ask for nothing.
+    /// Settings of the proxy that only matter with TLS; alone they ask for nothing.
     static let tlsDetail = SettingEffect.acceptedWithoutEffect("it only matters with TLS, which is not supported yet")
     /// Finding the other members through a discovery service.
     static let discovery = SettingEffect.notSupportedYet("bootstrapping through a discovery service is not supported yet")
@@ -23,7 +23,7 @@ enum Support {
     static let memoryLock = SettingEffect.notSupportedYet("locking memory is not supported yet")
     /// `--force-new-cluster`.
     static let forceNewCluster = SettingEffect.notSupportedYet("forcing a new cluster is not supported yet")
-    /// Feature gates InitialCorruptCheck and CompactHashCheck, and `--corrupt-check-time`.
+    /// Feature gate CompactHashCheck, and `--corrupt-check-time`.
     static let corruptionChecks = SettingEffect.notSupportedYet("this corruption check is not supported yet")
     /// Feature gates LeaseCheckpoint and LeaseCheckpointPersist.
     static let leaseCheckpoints = SettingEffect.notSupportedYet("lease checkpoints are not supported yet")

@@ -7,6 +7,12 @@ public struct KeyValueHash: Equatable, Sendable {
     public let hash: UInt32
     public let compactRevision: Int64
     public let revision: Int64
+
+    public init(hash: UInt32, compactRevision: Int64, revision: Int64) {
+        self.hash = hash
+        self.compactRevision = compactRevision
+        self.revision = revision
+    }
 }
 
 /// Folds stored key-values into etcd's hash: CRC-32C over the bucket's name and every key and value that counts.

@@ -16,6 +16,7 @@ import Watch
 final class ClientFront: Sendable {
     private let daemon: MemberDaemon
     private let member: MemberThread
+    private let tls: MemberTLS
     private let server: HTTPServer
     /// etcd up to 3.5 answers clients on the peer port too, and some guides list members there.
     private let peerServer: HTTPServer
@@ -24,9 +25,10 @@ final class ClientFront: Sendable {
 
     init(
         _ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ settings: MemberSettings,
-        openReaders: @escaping @Sendable () -> Int
+        _ tls: MemberTLS, openReaders: @escaping @Sendable () -> Int
     ) throws {
         self.daemon = daemon
+        self.tls = tls
         self.member = member
         let configuration = daemon.configuration
         let log = daemon.log
@@ -74,30 +76,37 @@ final class ClientFront: Sendable {
     }
 
     private func listen(_ configuration: MemberConfiguration) throws {
-        var options = ListenOptions()
-        options.reusePort = configuration.socketReusePort
         var inherited = daemon.inheritedSockets
+        var taken: Set<String> = []
         for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
-            let endpoint = try server.listen(on: inherited.address("client", url), options).wait()
-            endpoints.withLock { $0.append(endpoint) }
+            // http and https may share an address.
+            guard taken.insert(url.isUnixSocket ? url.socketPath : url.authority).inserted || url.port == 0 else { continue }
+            try listen(server, url, .client, inherited.address("client", url))
         }
-        for url in configuration.listenPeerURLs {
-            let endpoint = try peerServer.listen(on: inherited.address("peer", url), options).wait()
-            endpoints.withLock { $0.append(endpoint) }
-        }
+        for url in configuration.listenPeerURLs { try listen(peerServer, url, .peer, inherited.address("peer", url)) }
         for url in configuration.listenMetricsURLs {
-            let endpoint = try metricsServer.listen(on: inherited.address("metrics", url), options).wait()
-            endpoints.withLock { $0.append(endpoint) }
+            try listen(metricsServer, url, .metrics, inherited.address("metrics", url))
             daemon.log.info("serving metrics", ["address": .string(url.description)])
         }
         try inherited.requireAllTaken()
     }
 
+    private func listen(
+        _ server: HTTPServer, _ url: EndpointURL, _ listener: MemberTLS.Listener, _ address: ListenAddress
+    ) throws {
+        var options = ListenOptions()
+        options.reusePort = daemon.configuration.socketReusePort
+        tls.secure(&options, url, listener)
+        let endpoint = try server.listen(on: address, options).wait()
+        endpoints.withLock { $0.append(endpoint) }
+    }
+
     func startServing() {
         for url in daemon.configuration.listenClientURLs {
             daemon.log.info(
-                "serving client traffic insecurely; this is strongly discouraged!",
-                ["traffic": "grpc+http", "address": .string(url.authority)])
+                url.isSecure
+                    ? "serving client traffic securely" : "serving client traffic insecurely; this is strongly discouraged!",
+                ["traffic": "grpc+http", "address": .string(url.isUnixSocket ? url.socketPath : url.authority)])
         }
     }
 

@@ -13,6 +13,7 @@ import PageStore
 import Records
 import Synchronization
 import Systemd
+import TLS
 import Telemetry
 
 /// One member as a process: opens its directory, starts its threads, listens, and stops in order.
@@ -55,14 +56,31 @@ public final class MemberDaemon: Sendable {
     public func run() -> Int32 {
         installSIGBUSHandler(exitCode: ExitCode.diskFailure)
         signal(SIGPIPE, SIG_IGN)
+        let tls: MemberTLS
+        do throws(TLSError) { tls = try MemberTLS(configuration, log) } catch {
+            log.fatal("cannot use the certificates", ["error": .error(error)])
+            sayFailure("cannot use the certificates: \(error)", ExitCode.configuration)
+            notifier.finish()
+            log.flush()
+            return ExitCode.configuration
+        }
         let opened: OpenedMember
         do throws(MemberFailure) { opened = try openDirectory() } catch {
             return report(error)
         }
-        return serve(opened)
+        // An only member has nobody to compare its data with.
+        let check = opened.notices.contains(.created) ? nil : BootCorruptionCheck(own: nil, answers: [])
+        if let reason = corruptionAtBoot(check, memberID: opened.settings.memberID) {
+            log.fatal("the member does not serve data that is corrupt", ["error": .string(reason)])
+            sayFailure(reason, ExitCode.corrupt)
+            notifier.finish()
+            log.flush()
+            return ExitCode.corrupt
+        }
+        return serve(opened, tls)
     }
 
-    private func serve(_ opened: consuming OpenedMember) -> Int32 {
+    private func serve(_ opened: consuming OpenedMember, _ tls: MemberTLS) -> Int32 {
         let settings = opened.settings
         let pageFile = opened.pageFile
         let committer = PageCommitter(pageFile)
@@ -75,7 +93,7 @@ public final class MemberDaemon: Sendable {
             onEnd: { [self] in end(with: $0) })
         let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
         let front: ClientFront
-        do { front = try ClientFront(self, member, group, settings, openReaders: { pageFile.openReaders }) } catch {
+        do { front = try ClientFront(self, member, group, settings, tls, openReaders: { pageFile.openReaders }) } catch {
             log.fatal("cannot listen", ["error": .error(error)])
             sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
             notifier.finish()
@@ -99,7 +117,7 @@ public final class MemberDaemon: Sendable {
         ProcessSignals.install { [self] wish in
             switch wish {
             case .stop: stopAsked()
-            case .reload: reload(member, pageThread, group)
+            case .reload: reload(member, pageThread, group, tls)
             }
         }
         let code = waitForEnd()

@@ -8,9 +8,11 @@ extension MemberDaemon {
     private static let reloadable: Set<String> = ["log-level"]
 
     /// On SIGHUP: reads the configuration again. When it is wrong, or anything fails, the old one stays in force.
-    func reload(_ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup) {
+    /// Certificates are read again, too.
+    func reload(_ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup, _ tls: MemberTLS) {
         notifier.post(.reloading)
-        notifier.post(.reloaded(problem: applyNewConfiguration()))
+        let problems = [applyNewConfiguration(), tls.reload()?.description].compactMap { $0 }
+        notifier.post(.reloaded(problem: problems.first))
         switch TestHooks.stall {
         case .member: member.stallForTest()
         case .pageFile: pages.stallForTest()

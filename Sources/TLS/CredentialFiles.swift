@@ -8,24 +8,24 @@ enum CredentialFiles {
 
     static func contents(_ path: String) throws(TLSError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .file(path: "open " + path, reason: systemError()) }
+        guard descriptor >= 0 else { throw failure("open " + path) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
             let count = read(descriptor, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .file(path: "read " + path, reason: systemError()) }
+            guard count >= 0 else { throw failure("read " + path) }
             guard count > 0 else { return bytes }
             guard bytes.count + count <= maximumBytes else { throw .file(path: path, reason: "the file is too large") }
             bytes += chunk[..<count]
         }
     }
 
-    /// As Go writes it: "no such file or directory".
-    private static func systemError() -> String {
+    /// What the system said last, as Go writes it: "open /pki/ca.pem: no such file or directory".
+    static func failure(_ action: String) -> TLSError {
         let text = String(cString: strerror(errno))
-        return (text.first.map { $0.lowercased() } ?? "") + text.dropFirst()
+        return .file(path: action, reason: (text.first.map { $0.lowercased() } ?? "") + text.dropFirst())
     }
 
     /// All certificates of a PEM text, in its order; other blocks are skipped.

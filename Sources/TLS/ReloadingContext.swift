@@ -30,8 +30,11 @@ final class ReloadingContext: Sendable {
     /// The newest usable context.
     func current() -> LibraryContext { look(always: false) }
 
-    /// Reads the files again, changed or not.
-    func reload() { _ = look(always: true) }
+    /// Reads the files again, changed or not. Returns why they cannot be used.
+    func reload() -> TLSError? {
+        _ = look(always: true)
+        return state.withLock { $0.lastFailure }
+    }
 
     private func look(always: Bool) -> LibraryContext {
         let sources = sources()

@@ -16,7 +16,7 @@ public final class TLSClientContext: Sendable {
     }
 
     /// Reads the files again now, changed or not; see ``TLSServerContext/reload()``.
-    public func reload() { files.reload() }
+    @discardableResult public func reload() -> TLSError? { files.reload() }
 
     /// A handler for one connection to `host`, a name or an address without port, to be first in its pipeline. Call it on the
     /// connection's event loop.

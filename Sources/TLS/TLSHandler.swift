@@ -28,7 +28,7 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     public typealias OutboundOut = ByteBuffer
 
     enum Side {
-        case server(TLSServerContext)
+        case server(TLSServerContext, TLSListenerRules)
         case client(TLSClientContext, host: String)
     }
 
@@ -62,7 +62,7 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var isOutputClosed = false
     var unaskedBytes = 0
 
-    init(server: TLSServerContext) { side = .server(server) }
+    init(server: TLSServerContext, _ rules: TLSListenerRules) { side = .server(server, rules) }
     init(client: TLSClientContext, host: String) { side = .client(client, host: host) }
 
     // MARK: Beginning
@@ -79,7 +79,7 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func begin(_ context: ChannelHandlerContext) {
         guard phase == .waiting, timer == nil else { return }
         switch side {
-        case .server(let server): startTimer(context, server.settings.handshakeTimeout)
+        case .server(let server, _): startTimer(context, server.settings.handshakeTimeout)
         case .client(let client, let host):
             startTimer(context, client.settings.handshakeTimeout)
             phase = .handshaking
@@ -101,9 +101,11 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// A connection's first bytes at a listener. True when they begin a handshake.
-    private func open(_ context: ChannelHandlerContext, _ server: TLSServerContext, _ bytes: ByteBuffer) -> Bool {
+    private func open(
+        _ context: ChannelHandlerContext, _ server: TLSServerContext, _ rules: TLSListenerRules, _ bytes: ByteBuffer
+    ) -> Bool {
         guard bytes.readableBytesView.first == Self.handshakeRecord else {
-            receivePlaintext(context, server, bytes)
+            receivePlaintext(context, rules, bytes)
             return false
         }
         guard server.gate.tryEnter() else {
@@ -120,8 +122,8 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The content type that every TLS connection begins with (RFC 8446, section 5.1).
     private static let handshakeRecord: UInt8 = 22
 
-    private func receivePlaintext(_ context: ChannelHandlerContext, _ server: TLSServerContext, _ bytes: ByteBuffer) {
-        if server.settings.allowsPlaintext {
+    private func receivePlaintext(_ context: ChannelHandlerContext, _ rules: TLSListenerRules, _ bytes: ByteBuffer) {
+        if rules.allowsPlaintext {
             phase = .plaintext
             stopTimer()
             tellActive(context)
@@ -142,8 +144,8 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let bytes = unwrapInboundIn(data)
         switch phase {
         case .waiting:
-            guard bytes.readableBytes > 0, case .server(let server) = side else { return }
-            if open(context, server, bytes) { advance(context, bytes) }
+            guard bytes.readableBytes > 0, case .server(let server, let rules) = side else { return }
+            if open(context, server, rules, bytes) { advance(context, bytes) }
         case .handshaking, .established: advance(context, bytes)
         case .checkingAddress: held.writeImmutableBuffer(bytes)
         case .plaintext: context.fireChannelRead(data)
@@ -206,7 +208,8 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         phase = .established
         stopTimer()
         leaveGate()
-        if case .server(let server) = side, let identity = session.verdict.identity, let event = server.settings.identityEvent {
+        if case .server(let server, _) = side, let identity = session.verdict.identity, let event = server.settings.identityEvent
+        {
             context.fireUserInboundEventTriggered(event(identity))
         }
         let established = TLSEstablished(
@@ -228,14 +231,14 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: The client's address
 
     private func compareAddress(_ context: ChannelHandlerContext, _ session: TLSSession) -> AddressCheck.Answer {
-        guard case .server(let server) = side, server.settings.checksClientAddress, let identity = session.verdict.identity,
+        guard case .server(_, let rules) = side, rules.checksClientAddress, let identity = session.verdict.identity,
             let address = context.channel.remoteAddress?.ipAddress
         else { return .valid }
         return AddressCheck.compare(identity, address: address)
     }
 
     private func resolveAddress(_ context: ChannelHandlerContext, _ session: TLSSession) {
-        guard case .server(let server) = side, let identity = session.verdict.identity,
+        guard case .server(let server, _) = side, let identity = session.verdict.identity,
             let address = context.channel.remoteAddress?.ipAddress
         else { return }
         phase = .checkingAddress
@@ -330,7 +333,7 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private static let linger = TimeAmount.seconds(1)
 
     private func reject(_ context: ChannelHandlerContext, _ error: TLSError) {
-        guard case .server(let server) = side else { return }
+        guard case .server(let server, _) = side else { return }
         let address = context.channel.remoteAddress
         let remote = address?.ipAddress.map { host in
             host.contains(":") ? "[\(host)]:\(address?.port ?? 0)" : "\(host):\(address?.port ?? 0)"
@@ -358,7 +361,7 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func leaveGate() {
-        guard isInGate, case .server(let server) = side else { return }
+        guard isInGate, case .server(let server, _) = side else { return }
         isInGate = false
         server.gate.leave()
     }

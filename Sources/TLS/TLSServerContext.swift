@@ -1,5 +1,20 @@
 import NIOCore
 
+/// What is special about one listener among those that share a context.
+public struct TLSListenerRules: Sendable {
+    /// A client whose certificate carries addresses or names must connect from one of those addresses, or from an address that one
+    /// of the names resolves to or that resolves to one of the names. Clients on unix sockets are not checked.
+    public var checksClientAddress: Bool
+    /// Plaintext on this port is answered by whoever serves the connection, instead of being refused: etcd allows `http` and `https`
+    /// on one address.
+    public var allowsPlaintext: Bool
+
+    public init(checksClientAddress: Bool = false, allowsPlaintext: Bool = false) {
+        self.checksClientAddress = checksClientAddress
+        self.allowsPlaintext = allowsPlaintext
+    }
+}
+
 /// Makes the handlers of a listener's connections. One for all event loops; new connections always get the newest files.
 public final class TLSServerContext: Sendable {
     public let settings: TLSServerSettings
@@ -26,11 +41,11 @@ public final class TLSServerContext: Sendable {
     }
 
     /// Reads the files again now, changed or not. New connections get them if they can be used, and the old ones otherwise. Files
-    /// that changed are noticed without this.
-    public func reload() { files.reload() }
+    /// that changed are noticed without this. Returns why they cannot be used.
+    @discardableResult public func reload() -> TLSError? { files.reload() }
 
     /// A handler for one accepted connection, to be first in its pipeline. Call it on the connection's event loop.
-    public func makeHandler() -> TLSHandler { TLSHandler(server: self) }
+    public func makeHandler(_ rules: TLSListenerRules = TLSListenerRules()) -> TLSHandler { TLSHandler(server: self, rules) }
 }
 
 extension LibraryContext.Sources {

@@ -38,9 +38,6 @@ public struct TLSServerSettings: Sendable {
     /// PEM or DER. As in etcd its serial numbers count whoever issued it, for every certificate that the client sends.
     public var revocationListFile = ""
     public var allowedNames = TLSNameRules()
-    /// A client whose certificate carries addresses or names must connect from one of those addresses, or from an address that one
-    /// of the names resolves to or that resolves to one of the names. Clients on unix sockets are not checked.
-    public var checksClientAddress = false
     public var protocols = TLSProtocolSettings()
     /// In order of preference. A client that asks for others only is refused; one that does not ask is served.
     public var applicationProtocols = ["h2", "http/1.1"]
@@ -48,9 +45,6 @@ public struct TLSServerSettings: Sendable {
     public var handshakeTimeout = Duration.seconds(10)
     /// Handshakes under way at once, counted from a connection's first byte. Connections past it are closed at once.
     public var maximumHandshakes = 2_048
-    /// Plaintext on this port is answered by whoever serves the connection, instead of being refused: etcd allows `http` and `https`
-    /// on one address.
-    public var allowsPlaintext = false
     /// Makes the event that tells those behind the handler who the client is; fired before the first bytes are passed on.
     public var identityEvent: (@Sendable (TLSPeerIdentity) -> any Sendable)?
     public var log: @Sendable (TLSLogRecord) -> Void = { _ in }

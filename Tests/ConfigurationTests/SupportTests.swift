@@ -17,29 +17,12 @@ struct SupportTests {
         "--snapshot-count=10000", "--trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
     ]
 
-    /// It parses and validates; what is refused is exactly what the table calls unsupported.
-    @Test func kubeadmsCommandLineFailsOnlyForWhatIsNotSupportedYet() throws {
-        var draft = ConfigurationDraft()
-        let table = SettingsTable()
-        for argument in Self.kubeadm {
-            let pair = argument.dropFirst(2).split(separator: "=", maxSplits: 1)
-            try draft.set(#require(table.flag(String(pair[0]))), String(pair[1]))
-        }
-        try validate(draft.configuration)
-        let unsupported = draft.given.filter { name in
-            guard let setting = table.setting(named: name) else { return false }
-            if let feature = setting.target.feature { return isUnsupported(feature.effect) }
-            return isUnsupported(table.canonical(setting).effect)
-        }
-        guard let error = refusal(Self.kubeadm) else {
-            #expect(unsupported.isEmpty)
-            return
-        }
-        #expect(error.exitCode == 1)
-        #expect(error.message.split(separator: "\n").count == unsupported.count)
-        for name in unsupported where name != "experimental-initial-corrupt-check" {
-            #expect(error.message.contains("--\(name): "))
-        }
+    @Test func kubeadmsCommandLineIsAccepted() throws {
+        let configuration = try configured(Self.kubeadm).configuration
+        #expect(configuration.clientSecurity.requiresClientCertificate)
+        #expect(configuration.peerSecurity.trustedAuthorityFile == "/etc/kubernetes/pki/etcd/ca.crt")
+        #expect(configuration.featureGates.isEnabled(.initialCorruptCheck))
+        #expect(configuration.effectiveWatchProgressNotifyInterval == .seconds(5))
     }
 
     /// Every setting the table calls unsupported is refused by name when it asks for something, and accepted at its default.
@@ -98,12 +81,10 @@ struct SupportTests {
 
     /// What kubeadm writes for etcd 3.6.
     @Test func kubeadmsNewerFlagsAreKnown() throws {
-        let configuration = try configured(["--watch-progress-notify-interval=5s", "--name=a"]).configuration
+        let arguments = ["--watch-progress-notify-interval=5s", "--feature-gates=InitialCorruptCheck=true", "--name=a"]
+        let configuration = try configured(arguments).configuration
         #expect(configuration.effectiveWatchProgressNotifyInterval == .seconds(5))
-        let error = refusal(["--feature-gates=InitialCorruptCheck=true"])
-        #expect(
-            (error?.message.hasPrefix("--feature-gates=InitialCorruptCheck=true: ") == true)
-                == isUnsupported(Support.corruptionChecks))
+        #expect(configuration.featureGates.isEnabled(.initialCorruptCheck))
     }
 
     private func isUnsupported(_ effect: SettingEffect) -> Bool {

@@ -1,0 +1,36 @@
+import Member
+import Telemetry
+
+extension MemberDaemon {
+    /// Why the member must not serve the data it found, or nil. `check` is nil for a member that starts with no data.
+    func corruptionAtBoot(_ check: BootCorruptionCheck?, memberID: UInt64) -> String? {
+        guard configuration.featureGates.isEnabled(.initialCorruptCheck), let check else { return nil }
+        let own: LogValue = .id(memberID)
+        log.info("starting initial corruption check", ["local-member-id": own])
+        for (member, answer) in check.answers { report(check.finding(on: answer), answer, check, own: own, of: .id(member)) }
+        if check.isCorrupt { return "found data inconsistency with peers" }
+        log.info("initial corruption checking passed; no corruption", ["local-member-id": own])
+        return nil
+    }
+
+    private func report(
+        _ finding: BootCorruptionCheck.Finding, _ answer: BootCorruptionCheck.Answer, _ check: BootCorruptionCheck, own: LogValue,
+        of member: LogValue
+    ) {
+        guard case .hash(let other) = answer, let hash = check.own else {
+            return log.warn(
+                "cannot compare hashes with remote peer",
+                ["local-member-id": own, "remote-peer-id": member, "reason": .string("\(answer)")])
+        }
+        guard finding != .same else { return }
+        log.warn(
+            finding == .differentData
+                ? "found different hash values from remote peer" : "found different compact revision values from remote peer",
+            [
+                "local-member-id": own, "local-member-revision": .int(hash.revision),
+                "local-member-compact-revision": .int(hash.compactRevision), "local-member-hash": .int(hash.hash),
+                "remote-peer-id": member, "remote-peer-revision": .int(other.revision),
+                "remote-peer-compact-revision": .int(other.compactRevision), "remote-peer-hash": .int(other.hash),
+            ])
+    }
+}
