@@ -291,6 +291,7 @@ extension HTTP1ConnectionHandler: HTTPResponseWriter {
     }
 
     func abort() { closeNow() }
+    func flush() { context?.flush() }
 
     func setReading(_ isReading: Bool) {
         guard let context, bodyIsOpen else { return }

@@ -50,6 +50,8 @@ protocol HTTPResponseWriter: AnyObject {
     var isWritable: Bool { get }
     /// So much waits that nothing more may be added.
     var isFull: Bool { get }
+    /// What was written leaves now.
+    func flush()
     /// Whether more of the request's body is read.
     func setReading(_ isReading: Bool)
 }
@@ -103,7 +105,7 @@ public final class HTTPExchange {
         text.withUTF8 { respond(status: status, fields: fields, body: UnsafeRawBufferPointer($0)) }
     }
 
-    /// The head of a response whose body follows piece by piece.
+    /// The head of a response whose body follows piece by piece. It leaves with the first piece, or with ``flush()``.
     public func begin(status: Int, fields: [HTTPField] = []) {
         guard state == .waiting, let writer else { return }
         state = .responding
@@ -115,6 +117,8 @@ public final class HTTPExchange {
         guard state == .responding, request.method != "HEAD", bytes.count > 0, let writer else { return }
         if writer.isFull { abort() } else { writer.writeBody(bytes) }
     }
+
+    public func flush() { writer?.flush() }
 
     public func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
 

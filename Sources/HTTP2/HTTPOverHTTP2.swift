@@ -146,6 +146,8 @@ private final class HTTP2Body: HTTPResponseWriter {
     func writeBody(_ bytes: UnsafeRawBufferPointer) { stream?.write { $0.append(bytes) } }
     func writeEnd() { stream?.end() }
     func abort() { stream?.reset(HTTP2ErrorCode.internalError) }
+    /// The session sends what it has at the end of each turn.
+    func flush() {}
     /// Bodies over HTTP/2 never come in pieces.
     func setReading(_ isReading: Bool) {}
 }

@@ -114,6 +114,8 @@ public final class PeerRouter: HTTPRouter {
             return refuse(exchange, 412, "to field mismatch")
         }
         exchange.begin(status: 200, fields: identity)
+        // The peer waits for it.
+        exchange.flush()
         peer.attach(kind, exchange)
     }
 

@@ -45,8 +45,8 @@ final class PeerShell {
 
     func start() {
         if isMember { metrics.known.set(1) }
-        perform { _, _, _ in }
         advance()
+        if isMember { probe() }
     }
 
     func stop() {
