@@ -3,13 +3,18 @@ SWIFT ?= swift
 BUILD_DEPENDENCIES = libnghttp2-dev libssl-dev libsystemd-dev libyaml-dev libcrypt-dev pkg-config python3 python3-venv
 RUN_FLAGS ?= --data-dir default.etcd
 
-.PHONY: run test build debug unit conformance format lint bench dependencies clean
+.PHONY: deb run test build debug unit conformance format lint bench dependencies clean
 
 run: build
 	.build/release/quorate member $(RUN_FLAGS)
 
 build: dependencies
 	$(SWIFT) build -c release --product quorate
+
+# .build/quorate_VERSION_ARCHITECTURE.deb
+deb: build
+	@dpkg -s dpkg-dev binutils >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dpkg-dev binutils
+	packaging/build-deb
 
 test: unit conformance
 

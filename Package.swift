@@ -83,7 +83,7 @@ let rooms: [Target] = [
             "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "EtcdAPI", "Records", "Raft",
             "Host", "Bytes",
         ]),
-    room("Commands", ["PageStore", "LinuxHost", "Host"]),
+    room("Commands", ["Configuration", "PageStore", "LinuxHost", "Host"]),
     .executableTarget(
         name: "quorate", dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
         swiftSettings: strict,

@@ -33,10 +33,4 @@ enum PageFileCommand {
             return fail("quorate: \(error)\n", 1)
         }
     }
-
-    private static func fail(_ text: String, _ code: Int32) -> Int32 {
-        var text = text
-        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
-        return code
-    }
 }

@@ -1,7 +1,7 @@
 typealias SettingTarget = SettingTargetOf<MemberConfiguration>
 
 /// How a setting is written.
-enum SettingSyntax: Sendable, Equatable {
+enum SettingSyntax: String, Sendable, Equatable {
     case text, truth, number, duration, list
 }
 

@@ -51,7 +51,7 @@ extension ConfigurationInputs {
     /// The first IPv4 address of the interface with the default route, as etcd chooses it. etcd falls back to IPv6; a listener on
     /// `0.0.0.0` is IPv4, so this does not.
     private static func defaultRouteHost() -> String? {
-        guard let bytes = try? readWholeFile("/proc/net/route") else { return nil }
+        guard let bytes = try? readWholeFile("/proc/self/net/route") else { return nil }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").dropFirst()
         // Columns: interface, destination, gateway, flags, reference count, use, metric, mask.
         let routes = lines.map { $0.split(whereSeparator: { $0 == "\t" || $0 == " " }) }
