@@ -25,6 +25,8 @@ public enum MetaKey {
     public static let confState = Array("confState".utf8)
     public static let scheduledCompactRevision = Array("scheduledCompactRev".utf8)
     public static let finishedCompactRevision = Array("finishedCompactRev".utf8)
+    /// Quorate's own, unknown to etcd: what was left of leases at the last stop.
+    public static let leaseRemainders = Array("quorateLeaseRemainders".utf8)
     public static let storageVersion = Array("storageVersion".utf8)
 }
 

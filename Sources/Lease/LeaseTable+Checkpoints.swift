@@ -25,7 +25,7 @@ extension LeaseTable {
     /// Applies a checkpoint: the seconds a later leader grants; 0 stands for the whole time again. Unknown leases are skipped.
     public mutating func applyCheckpoint(_ id: Int64, remainingTTL: Int64) {
         guard let place = places[id] else { return }
-        leases[place].remainingTTL = remainingTTL
+        setRemaining(at: place, remainingTTL)
         if storesRemainingTTL { store(leases[place]) }
     }
 

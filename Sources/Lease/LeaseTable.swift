@@ -53,6 +53,8 @@ public struct LeaseTable: Sendable {
     var revocations = DeadlineQueue()
     var revocationRate = RevocationRate()
     var checkpoints = DeadlineQueue()
+    /// Leases that a checkpoint left less than their whole time.
+    var checkpointedCount = 0
     /// Whether leases end here: true from ``promote(now:extend:)`` to ``demote()``.
     public internal(set) var isLeading = false
     /// Whether a leader has remaining times written down (etcd's feature gate LeaseCheckpoint, off by default). Takes effect for
@@ -92,6 +94,7 @@ public struct LeaseTable: Sendable {
         guard let place = places.removeValue(forKey: id) else { throw .notFound }
         leases.swapAt(place, leases.count - 1)
         let lease = leases.removeLast()
+        if lease.remainingTTL > 0 { checkpointedCount -= 1 }
         if place < leases.count { places[leases[place].id] = place }
         for key in lease.keys { owners[key] = nil }
         storeRemoval(of: id)
@@ -136,6 +139,7 @@ public struct LeaseTable: Sendable {
     mutating func add(_ lease: Lease) {
         places[lease.id] = leases.count
         leases.append(lease)
+        if lease.remainingTTL > 0 { checkpointedCount += 1 }
     }
 
     /// Whole seconds that hold a length of time.

@@ -34,9 +34,13 @@ extension Member {
 
     func housekeeping(now: Instant) throws(MemberFailure) {
         ownRequests = ownRequests.filter { $0.value.deadline > now }
-        tellOfItself()
-        if raft.role == .leader { lead(now: now) }
-        liftNoSpaceIfDue(now)
+        if settling == nil {
+            tellOfItself()
+            if raft.role == .leader { lead(now: now) }
+            liftNoSpaceIfDue(now)
+        } else {
+            goOnSettling(now: now)
+        }
         if machine.store.isCompacting { try compactSome() }
         supplySnapshots()
         beginSnapshotIfDue()
@@ -89,6 +93,7 @@ extension Member {
         }
         // Go members misread checkpoints: they are written only while no other member is a voter.
         machine.leases.writesCheckpoints = isOnlyVoter
+        if machine.membership.members.count > 1 { resetRemainingTimes() } else { writeRestoredRemainders() }
         let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
         if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
@@ -232,6 +237,7 @@ extension Member {
         machine.store.committed(group: commit.group, pages: commit.pages)
         machine.pageFileSize = commit.size
         pageFileInUse = commit.sizeInUse
+        settled(through: commit.group)
         if var sealing, sealing.group == commit.group {
             sealing.pages = commit.pages
             committed = sealing

@@ -25,6 +25,7 @@ extension Member {
 
     /// The earliest moment something has to be done without anything arriving.
     func nextWake(_ now: Instant) -> Instant? {
+        if settling?.step == .resetting { return now + .milliseconds(1) }
         // Work in portions goes on at once.
         if machine.store.isCompacting { return now }
         var wakes = [

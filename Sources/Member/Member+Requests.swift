@@ -117,6 +117,8 @@ extension Member {
             refuse(reply, EtcdError(error))
             return
         }
+        // Before another member can hold the log: it may be Go.
+        if case .add = request { resetRemainingTimes() }
         do throws(Refusal) { _ = try raft.proposeConfigurationChange(change) } catch {
             refuse(reply, EtcdError(error))
             return

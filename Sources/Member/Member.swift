@@ -2,6 +2,7 @@ import Backend
 import Bytes
 import EtcdAPI
 import Host
+import Lease
 import MVCC
 import Membership
 import PageStore
@@ -55,6 +56,9 @@ public final class Member {
     var spaceGuard = SpaceGuard()
     var requestIDs: RequestIDs
     var isPublished = false
+    /// What was left of leases at the last stop, to be written down again.
+    var restoredRemainders: [LeaseRemainders.Item]
+    var settling: Settling?
     /// No segment of the log is prepared before.
     var preparationDue = Instant(nanoseconds: 0)
     /// Published, in a cluster whose version is decided: who asks now gets whole answers.
@@ -81,6 +85,8 @@ public final class Member {
         confState = opened.persisted.confState
         snapshotIndex = opened.persisted.snapshotIndex
         pageFileInUse = opened.pageFileInUse
+        restoredRemainders = machine.takeRemainders(
+            lastIndex: opened.persisted.entries.last?.index ?? opened.persisted.snapshotIndex)
         autoCompaction = AutoCompaction(opened.settings.autoCompaction, now: now)
         requestIDs = RequestIDs(memberID: opened.settings.memberID, milliseconds: opened.wallMilliseconds)
         reads = PendingReads(
@@ -130,6 +136,7 @@ public final class Member {
             machine.counts.failedProposals += 1
             refuse(reply, timeoutError(deadline))
         }
+        output.isSettled = settling?.isDone ?? false
         output.published = publish()
         output.nextWake = nextWake(now)
         machine.store.reclaim()

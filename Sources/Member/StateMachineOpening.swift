@@ -82,6 +82,7 @@ public struct StateMachineOpening: Sendable {
                 membership: Membership(membership, learnerLimit: settings.learnerLimit),
                 appliedIndex: stored.consistentIndex, appliedTerm: stored.term,
                 isAuthenticationEnabled: stored.isAuthenticationEnabled)
+            machine.storedRemainders = stored.leaseRemainders
             machine.authRevision = stored.authRevision
             machine.pageFileSize = Int64(file.space.size)
             return (machine, stored.clusterVersion)

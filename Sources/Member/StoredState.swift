@@ -17,6 +17,7 @@ struct StoredState {
     var downgrade: DowngradeRecord?
     var isAuthenticationEnabled = false
     var authRevision: UInt64 = 1
+    var leaseRemainders: LeaseRemainders?
     var clusterVersion: ClusterVersion?
 
     init(_ pages: ReadTransaction, _ settings: MemberSettings) throws {
@@ -34,6 +35,7 @@ struct StoredState {
         if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("clusterVersion".utf8)) {
             clusterVersion = try ClusterVersion(parsing: String(decoding: bytes, as: UTF8.self))
         }
+        if let bytes = try meta?.value(MetaKey.leaseRemainders) { leaseRemainders = try LeaseRemainders(decoding: bytes) }
         let revision = try pages.bucket(BucketName.auth.name)?.value(Array("authRevision".utf8))
         if let revision { authRevision = try StoredState.number(revision) }
         let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))

@@ -60,6 +60,8 @@ public struct TurnOutput {
     /// Rewrite the page file after `commit`; report as a commit of the same group.
     public var defragments = false
     public var events: [MemberEvent] = []
+    /// After ``Member/settle()``: there is nothing left to do before a stop.
+    public var isSettled = false
     /// Entries made durable in this turn.
     public var syncedEntries = 0
     /// When to call the next turn if nothing arrives before.

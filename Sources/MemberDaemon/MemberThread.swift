@@ -102,7 +102,7 @@ final class MemberThread: MemberPort {
     private func loop(_ member: Member) throws(MemberFailure) {
         var nextWake: Instant? = SystemClock.now()
         while true {
-            guard let inbox = try take(until: nextWake) else { return }
+            guard let inbox = try take(until: nextWake) else { return try settle(member) }
             let now = SystemClock.now()
             turns.began(now)
             let output = try member.turn(inbox, now: now)
@@ -112,6 +112,33 @@ final class MemberThread: MemberPort {
             if let preparation = output.segmentPreparation { prepare(preparation) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
+        }
+    }
+
+    /// How long a stop waits for what the member does before it.
+    private static let settlingTime = Instant.Span.seconds(5)
+
+    /// Turns until the directory may be given to etcd.
+    private func settle(_ member: Member) throws(MemberFailure) {
+        member.settle()
+        let deadline = SystemClock.now() + MemberThread.settlingTime
+        var now = SystemClock.now()
+        while now < deadline {
+            let (inbox, failure) = incoming.withLock { state in
+                defer { state.inbox = Inbox() }
+                return (state.inbox, state.failure)
+            }
+            if let failure { throw .store(failure) }
+            turns.began(now)
+            let output = try member.turn(inbox, now: now)
+            turns.ended()
+            if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
+            if output.isSettled { return }
+            incoming.withLock { $0.isParked = $0.inbox.isEmpty }
+            signal.wait(min(.milliseconds(20), (output.nextWake ?? deadline) - SystemClock.now()))
+            incoming.withLock { $0.isParked = false }
+            pulse.beat()
+            now = SystemClock.now()
         }
     }
 

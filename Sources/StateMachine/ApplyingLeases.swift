@@ -37,6 +37,16 @@ extension StateMachine {
         return respond { LeaseRevokeResponse(header: header).encode(into: &$0) }
     }
 
+    /// Gives leases what was left of them at the last stop, if nothing was written since; returns what it was. `lastIndex`: of the log.
+    public func takeRemainders(lastIndex: UInt64) -> [LeaseRemainders.Item] {
+        guard let stored = storedRemainders else { return [] }
+        storedRemainders = nil
+        store.delete(.meta, key: MetaKey.leaseRemainders)
+        guard stored.index == appliedIndex, stored.index == lastIndex else { return [] }
+        leases.take(stored.items)
+        return stored.items
+    }
+
     func checkpoint(_ request: LeaseCheckpointRequest) -> ApplyReply {
         leases.storesRemainingTTL = membership.isAtLeast(3, 6)
         for checkpoint in request.checkpoints { leases.applyCheckpoint(checkpoint.id, remainingTTL: checkpoint.remainingTTL) }

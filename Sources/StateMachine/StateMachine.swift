@@ -38,6 +38,8 @@ public final class StateMachine {
     public var pageFileSize: Int64 = 0
     /// As the directory holds it: nothing changes it before authentication is enforced.
     public var authRevision: UInt64 = 1
+    /// As found in the directory; ``takeRemainders(lastIndex:)`` decides whether they count.
+    public var storedRemainders: LeaseRemainders?
     var scratch = ByteWriter(capacity: 4096)
     /// Requests applied since the start, for metrics.
     public var counts = AppliedCounts()

@@ -125,4 +125,96 @@ import Testing
         try bench.start()
         #expect(bench.published.status.membership.members.map(\.name) == ["m"])
     }
+
+    // MARK: stops
+
+    /// Stops in good order, and starts again.
+    private func restart(_ bench: Bench) throws {
+        bench.member.settle()
+        var isSettled = false
+        for _ in 0..<20 where !isSettled {
+            isSettled = try bench.turnOutput().isSettled
+            bench.advance(.milliseconds(1))
+        }
+        #expect(isSettled)
+        var random = SeededRandom(seed: 3)
+        bench.crash(.lost, &random)
+        try bench.start()
+    }
+
+    /// Remaining seconds that the log and the page file tell whoever opens the directory.
+    private func checkpointed(_ bench: Bench) -> [Int64] { bench.member.machine.leases.checkpointed(limit: 100) }
+
+    @Test(arguments: [5, 6]) func remainingTimesSurviveAStopWithoutBeingInTheLog(minor: Int) throws {
+        let bench = Bench()
+        bench.settings.behavesAs = ClusterVersion(3, minor, 0)
+        try bench.start()
+        _ = try bench.propose([grant(5, 1000), grant(6, 2000), grant(7, 10)])
+        // Long enough for a checkpoint of each long one.
+        for _ in 0..<40 {
+            try bench.run(to: bench.now + .seconds(8))
+            _ = try bench.answer(to: .renewLease(7))
+        }
+        #expect(checkpointed(bench) == [5, 6])
+        let before = try #require(try remaining(bench, 5))
+        #expect(before < 690)
+        bench.member.settle()
+        for _ in 0..<5 {
+            try bench.turn()
+            bench.advance(.milliseconds(1))
+        }
+        #expect(checkpointed(bench).isEmpty)
+        var random = SeededRandom(seed: 3)
+        bench.crash(.lost, &random)
+        try bench.open()
+        // What the log says to anybody else is the whole time.
+        #expect(bench.member.restoredRemainders.map(\.id) == [5, 6])
+        try bench.run(until: { $0.isReady }, within: .seconds(10))
+        let after = try #require(try remaining(bench, 5))
+        #expect((before - 5...before + 2).contains(after), "\(before) s before, \(after) s after")
+        try bench.run(to: bench.now + .seconds(1))
+        // And a crash does not lose it again.
+        #expect(checkpointed(bench) == [5, 6])
+    }
+
+    @Test func whatWasLeftAtAStopDoesNotCountOnceTheLogWentOn() throws {
+        let bench = Bench()
+        try bench.start()
+        _ = try bench.propose([grant(5, 1000)])
+        try bench.run(to: bench.now + .seconds(100))
+        try restart(bench)
+        #expect(try #require(try remaining(bench, 5)) < 910)
+        // Renewed, then a crash: what was left at the stop is no longer true.
+        guard case .leaseRenewed? = try renewed(bench, 5) else { Issue.record("not renewed"); return }
+        var random = SeededRandom(seed: 3)
+        bench.crash(.lost, &random)
+        try bench.start()
+        #expect(try #require(try remaining(bench, 5)) > 990)
+    }
+
+    private func renewed(_ bench: Bench, _ id: Int64) throws -> MemberAnswer? {
+        if let answer = try bench.answer(to: .renewLease(id)) { return answer }
+        try bench.turn()
+        return bench.answers.values.first { if case .leaseRenewed = $0 { true } else { false } }
+    }
+
+    @Test func beforeAnotherMemberJoinsAllLeasesHaveTheirWholeTime() throws {
+        let bench = Bench()
+        try bench.start()
+        _ = try bench.propose([grant(5, 1000), grant(6, 2000)])
+        try bench.run(to: bench.now + .seconds(301))
+        #expect(checkpointed(bench) == [5, 6])
+        let joining = MemberRecord(id: 8, peerURLs: ["http://127.0.0.1:2390"], isLearner: true)
+        let answer = try bench.answer(to: .changeMembership(.add(joining)))
+        guard case .members(let members)? = answer else { Issue.record("\(String(describing: answer))"); return }
+        #expect(members.count == 2 && checkpointed(bench).isEmpty)
+        try bench.run(to: bench.now + .seconds(400))
+    }
+
+    @Test func aMemberWithoutLeasesSettlesAtOnce() throws {
+        let bench = Bench()
+        try bench.start()
+        bench.member.settle()
+        #expect(try bench.turnOutput().isSettled)
+    }
 }

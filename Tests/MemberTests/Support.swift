@@ -77,7 +77,11 @@ final class Bench {
         now = now + .milliseconds(50)
     }
 
-    func turn(_ requests: [ClientRequest] = []) throws {
+    func advance(_ span: Instant.Span) { now = now + span }
+
+    func turn(_ requests: [ClientRequest] = []) throws { _ = try turnOutput(requests) }
+
+    func turnOutput(_ requests: [ClientRequest] = []) throws -> TurnOutput {
         var inbox = Inbox()
         inbox.requests = requests
         if let unreported { inbox.commits = [unreported] }
@@ -95,6 +99,7 @@ final class Bench {
             prepared.append(prepares(preparation))
         }
         if commitsInline { try commitPages() }
+        return output
     }
 
     /// Carries out the group that waits; its report goes into the next turn.
