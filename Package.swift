@@ -69,7 +69,12 @@ let rooms: [Target] = [
     room(
         "PeerTransport",
         ["HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", nioCore, nioPosix, nioHTTP1]),
-    room("ProxyTransport", ["Balancing", "HTTP2", "Telemetry", "Host", nioCore, nioPosix]),
+    room("Forwarding", ["Balancing", "EtcdAPI", "Host", "Bytes"]),
+    room(
+        "ProxyTransport",
+        [
+            "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
+        ]),
     room(
         "ProxyDaemon",
         [
@@ -104,6 +109,7 @@ let suites: [Target] = [
         name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit",
         swiftSettings: strict),
     tests("BalancingTests", ["Balancing", "Host"]),
+    tests("ForwardingTests", ["Forwarding", "Balancing", "EtcdAPI", "Host", "Bytes"]),
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),
     tests("EtcdAPITests", ["EtcdAPI", "Bytes", "Host"], data: ["Fixtures"]),

@@ -36,7 +36,7 @@ public struct GRPCStatus: Error, Equatable, Sendable {
 extension GRPCStatus {
     /// The message as the `grpc-message` field carries it: everything but printable ASCII, and "%" itself, percent-encoded
     /// (gRPC over HTTP/2, "Percent-Encoded"). So is a space at either end, which no field value may have (RFC 9113, section 8.2.1).
-    var encodedMessage: String {
+    public var encodedMessage: String {
         func isPlain(_ byte: UInt8) -> Bool { (0x20...0x7e).contains(byte) && byte != UInt8(ascii: "%") }
         let space = UInt8(ascii: " ")
         if message.utf8.allSatisfy(isPlain), message.utf8.first != space, message.utf8.last != space { return message }

@@ -1,6 +1,6 @@
 /// The `grpc-timeout` field: up to eight digits and a unit (gRPC over HTTP/2, "Timeout").
-enum GRPCTimeout {
-    enum Malformed: Error, Equatable {
+public enum GRPCTimeout {
+    public enum Malformed: Error, Equatable {
         case tooShort, tooLong, unknownUnit, notANumber
 
         /// grpc-go's words for it.
@@ -16,14 +16,14 @@ enum GRPCTimeout {
     }
 
     /// The field's value for a timeout, rounded up to the milliseconds; at most 99,999,999 s.
-    static func text(_ timeout: Duration) -> String {
+    public static func text(_ timeout: Duration) -> String {
         let (seconds, attoseconds) = timeout.components
         guard seconds < 90_000 else { return "\(min(seconds, 99_999_999))S" }
         return "\(max(0, seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))m"
     }
 
     /// Nanoseconds; at most 292 years, which stands for longer ones.
-    static func nanoseconds(_ value: UnsafeRawBufferPointer) throws(Malformed) -> UInt64 {
+    public static func nanoseconds(_ value: UnsafeRawBufferPointer) throws(Malformed) -> UInt64 {
         guard value.count >= 2 else { throw .tooShort }
         guard value.count <= 9 else { throw .tooLong }
         let unit: UInt64

@@ -60,6 +60,9 @@ public final class HTTP2ClientSession {
 
     public var openStreams: Int { streams.count }
 
+    /// Those who wait for something of this connection's streams.
+    public var receivers: [any HTTP2ResponseReceiver] { streams.compactMap(\.receiver) }
+
     /// Nothing more will be sent or read: the connection can be closed.
     var isFinished: Bool {
         guard let library else { return true }

@@ -93,6 +93,9 @@ public final class HTTP2ClientStream {
 
     // MARK: Response
 
+    /// The receiver is told nothing further: it has all it needs.
+    public func detach() { receiver = nil }
+
     /// Gives `count` received bytes back to the server's window for this stream.
     public func credit(_ count: Int) { owner?._withUnsafeGuaranteedRef { $0.credit(count, to: self) } }
 

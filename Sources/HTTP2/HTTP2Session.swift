@@ -243,6 +243,11 @@ public final class HTTP2Session {
         noteChange(of: stream)
     }
 
+    func outputTakenBack(_ count: Int) {
+        queuedOutput -= count
+        updateHold()
+    }
+
     func reset(_ stream: HTTP2Stream, _ code: UInt32) {
         guard let library else { return }
         stream.resetByServer = true

@@ -88,6 +88,7 @@ extension HTTP2Session {
         case .none: return
         case .template(let template): result = submitResponse(library, stream, template.fields, template.count)
         case .fields(let fields): result = withLibraryFields(fields) { submitResponse(library, stream, $0, $1) }
+        case .copied: result = stream.copiedHead.withLibraryFields { submitResponse(library, stream, $0, $1) }
         }
         stream.responseSubmitted = true
         if result != 0 { reset(stream, HTTP2ErrorCode.internalError) }
@@ -135,6 +136,10 @@ extension HTTP2Session {
         case .trailerFields(let fields):
             flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
             let result = withLibraryFields(fields) { nghttp2_submit_trailer(library, stream.number, $0, $1) }
+            if result != 0 { reset(stream, HTTP2ErrorCode.internalError) }
+        case .copiedTrailers:
+            flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
+            let result = stream.copiedTrailers.withLibraryFields { nghttp2_submit_trailer(library, stream.number, $0, $1) }
             if result != 0 { reset(stream, HTTP2ErrorCode.internalError) }
         }
         return count

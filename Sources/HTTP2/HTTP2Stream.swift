@@ -26,6 +26,8 @@ public final class HTTP2Stream {
         case none
         case template(HeaderTemplate)
         case fields([HTTPField])
+        /// In ``HTTP2Stream/copiedHead``.
+        case copied
     }
 
     enum ResponseEnding {
@@ -33,6 +35,8 @@ public final class HTTP2Stream {
         case plain
         case trailers(HeaderTemplate)
         case trailerFields([HTTPField])
+        /// In ``HTTP2Stream/copiedTrailers``.
+        case copiedTrailers
     }
 
     /// Output memory a stream keeps while it is open and everything has been sent.
@@ -62,6 +66,8 @@ public final class HTTP2Stream {
 
     // The response.
     var responseHead = ResponseHead.none
+    private(set) lazy var copiedHead = HeaderBlock()
+    private(set) lazy var copiedTrailers = HeaderBlock()
     var responseEnding = ResponseEnding.open
     var responseSubmitted = false
     var responseEnded = false
@@ -144,6 +150,25 @@ public final class HTTP2Stream {
         owner?._withUnsafeGuaranteedRef { $0.noteChange(of: self) }
     }
 
+    /// The response's header fields as another connection brought them, and `more` after them.
+    public func begin(copying fields: HeaderBlock, adding more: [HTTPField] = []) {
+        guard acceptsOutput, !hasResponse else { return }
+        copiedHead.copy(from: fields)
+        for field in more { copiedHead.append(field) }
+        responseHead = .copied
+        owner?._withUnsafeGuaranteedRef { $0.noteChange(of: self) }
+    }
+
+    /// Forgets the body written so far. Only before the response has begun.
+    public func takeBackOutput() {
+        guard !hasResponse, let owner else { return }
+        let count = queuedBytes
+        output.pointee.removeAll(keepingAtMost: Self.outputKept)
+        outputSent = 0
+        aboveHighWater = false
+        owner._withUnsafeGuaranteedRef { $0.outputTakenBack(count) }
+    }
+
     /// Appends to the response's body. Nothing is sent before the connection is flushed; without effect when the stream is closed.
     ///
     /// - Parameter body: Must not touch this stream.
@@ -162,6 +187,13 @@ public final class HTTP2Stream {
     public func end() { end(.plain) }
     public func end(trailers: HeaderTemplate) { end(.trailers(trailers)) }
     public func end(trailers: [HTTPField]) { end(.trailerFields(trailers)) }
+
+    /// Ends the response with trailers as another connection brought them.
+    public func end(copyingTrailers fields: HeaderBlock) {
+        guard acceptsOutput else { return }
+        copiedTrailers.copy(from: fields)
+        end(.copiedTrailers)
+    }
 
     private func end(_ ending: ResponseEnding) {
         guard acceptsOutput else { return }

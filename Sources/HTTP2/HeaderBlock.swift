@@ -119,6 +119,26 @@ public final class HeaderBlock {
         _ = append(name: name, value: value, limit: .max)
     }
 
+    /// Takes over all fields of another block in place of its own.
+    func copy(from other: HeaderBlock) {
+        if other.used > capacity { resizeBytes(to: other.used) }
+        if other.entryCount > entryCapacity { resizeEntries(to: other.entryCount) }
+        bytes.copyMemory(from: other.bytes, byteCount: other.used)
+        entries.update(from: other.entries, count: other.entryCount)
+        (used, entryCount, listSize) = (other.used, other.entryCount, other.listSize)
+    }
+
+    /// Whether these are exactly the fields, in this order, with these values.
+    public func equals(_ fields: [(name: StaticString, value: StaticString)]) -> Bool {
+        guard fields.count == entryCount else { return false }
+        for index in 0..<entryCount {
+            guard name(entries[index]).matches(fields[index].name), value(entries[index]).matches(fields[index].value) else {
+                return false
+            }
+        }
+        return true
+    }
+
     /// Lends the fields in libnghttp2's form. The library copies what it needs during the call.
     func withLibraryFields<R>(_ body: (UnsafePointer<nghttp2_nv>, Int) -> R) -> R {
         withUnsafeTemporaryAllocation(of: nghttp2_nv.self, capacity: max(entryCount, 1)) { fields in

@@ -1,0 +1,233 @@
+import Balancing
+import Forwarding
+import HTTP2
+import Host
+import NIOCore
+
+/// Answers the proxy's own pages.
+public protocol ProxyPages: AnyObject {
+    /// True if the path is the proxy's own; then the exchange is answered, now or later.
+    func page(_ exchange: HTTPExchange) -> Bool
+}
+
+/// Forwards the requests of one event loop that are not gRPC: over HTTP/1.1, whatever they came over.
+final class PlainForwarder: HTTPRouter {
+    let balancer: LoopBalancer
+    let upstreams: PlainUpstreams
+    let settings: ForwardingSettings
+    let eventLoop: any EventLoop
+    private let pages: any ProxyPages
+
+    init(balancer: LoopBalancer, upstreams: PlainUpstreams, settings: ForwardingSettings, pages: any ProxyPages) {
+        self.balancer = balancer
+        self.upstreams = upstreams
+        self.settings = settings
+        self.pages = pages
+        eventLoop = balancer.eventLoop
+    }
+
+    func respond(to exchange: HTTPExchange) {
+        if pages.page(exchange) { return }
+        let request = exchange.request
+        let kind = PlainRequestKind(method: request.method, path: request.path, query: request.query)
+        guard !(kind.isWrite && balancer.isReadOnly) else { return refuseWrite(exchange, kind) }
+        PlainCall(self, exchange, kind).attempt()
+    }
+
+    private func refuseWrite(_ exchange: HTTPExchange, _ kind: PlainRequestKind) {
+        if kind.isV2 { return exchange.respond(status: 501) }
+        let body =
+            #"{"error":"quorate proxy: this proxy is read-only","code":7,"message":"quorate proxy: this proxy is read-only"}"#
+        exchange.respond(status: 403, fields: [HTTPField("content-type", "application/json")], text: body + "\n")
+    }
+}
+
+/// One request on its way to a member, held by the connection that carries it and by the exchange.
+final class PlainCall: HTTP1ResponseReceiver {
+    private let forwarder: PlainForwarder
+    private let exchange: HTTPExchange
+    private let kind: PlainRequestKind
+    private var rule = RetryRule()
+    private var tried: [EndpointID] = []
+    private var connection: HTTP1ClientConnection?
+    private var endpoint: EndpointID?
+    private var address: EndpointAddress?
+    private var began: UInt64 = 0
+    private var firstByteAt: UInt64 = 0
+    private var pause: DelayedCall?
+    // The reply, as far as it is held back.
+    private var status = 0
+    private var fields: [HTTPField] = []
+    private var body: [UInt8] = []
+
+    /// Fields that speak of one connection only (RFC 9110, section 7.6.1), and those that this side sets itself.
+    private static let hopByHop: Set<String> = [
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade", "expect", "host", "content-length",
+    ]
+
+    init(_ forwarder: PlainForwarder, _ exchange: HTTPExchange, _ kind: PlainRequestKind) {
+        self.forwarder = forwarder
+        self.exchange = exchange
+        self.kind = kind
+        exchange.onCancel = { [self] in cancelled() }
+        exchange.onWritable = { [self] in connection?.setReading(true) }
+    }
+
+    private var now: UInt64 { forwarder.eventLoop.now.uptimeNanoseconds }
+
+    // MARK: Attempts
+
+    func attempt() {
+        pause = nil
+        guard exchange.isOpen else { return }
+        guard let id = forwarder.balancer.pick(kind.balancing, excluding: tried) else {
+            if tried.isEmpty { return respondUnavailable("no endpoint is available") }
+            return decide(.neverProcessed, endpointsLeft: false)
+        }
+        guard let (connection, address) = forwarder.upstreams.take(id) else {
+            tried.append(id)
+            return decide(.neverProcessed)
+        }
+        self.connection = connection
+        self.address = address
+        endpoint = id
+        began = now
+        firstByteAt = 0
+        (status, fields) = (0, [])
+        body.removeAll(keepingCapacity: true)
+        forwarder.balancer.began(id)
+        let request = exchange.request
+        let target = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
+        connection.send(method: request.method, target: target, fields: requestFields(address), body: request.body, self)
+    }
+
+    private func requestFields(_ address: EndpointAddress) -> [HTTPField] {
+        let request = exchange.request
+        // What "connection" names is for this connection only too.
+        let named = Set((request.first("connection") ?? "").lowercased().split(separator: ",").map { $0.drop { $0 == " " } })
+        var fields = [HTTPField("host", address.isUnixSocket ? "localhost" : address.authority)]
+        var forwardedFor: [String] = []
+        for field in request.fields where !Self.hopByHop.contains(field.name) && !named.contains(field.name[...]) {
+            if field.name == "x-forwarded-for" { forwardedFor.append(field.value) } else { fields.append(field) }
+        }
+        let peer = exchange.connection.peerDescription
+        if let colon = peer.lastIndex(of: ":"), !peer.hasPrefix("unix") { forwardedFor.append(String(peer[..<colon])) }
+        if !forwardedFor.isEmpty { fields.append(HTTPField("x-forwarded-for", forwardedFor.joined(separator: ", "))) }
+        if !request.body.isEmpty || request.method == "POST" || request.method == "PUT" {
+            fields.append(HTTPField("content-length", "\(request.body.count)"))
+        }
+        return fields
+    }
+
+    private func endAttempt(_ outcome: Outcome) {
+        guard let id = endpoint else { return }
+        let latency: Duration? = firstByteAt > began ? .nanoseconds(Int64(clamping: firstByteAt - began)) : nil
+        forwarder.balancer.finished(id, outcome, latency: latency)
+        endpoint = nil
+        connection = nil
+    }
+
+    private func decide(_ failure: AttemptFailure, endpointsLeft: Bool = true) {
+        let decision = rule.attemptFailed(
+            failure, repeats: kind.repeats, endpointsLeft: endpointsLeft, budget: forwarder.balancer.mayRetry,
+            now: Instant(nanoseconds: now), deadline: nil)
+        switch decision {
+        case .again(let after, let anywhere):
+            if anywhere { tried.removeAll() }
+            guard after.nanoseconds > 0 else { return attempt() }
+            pause = DelayedCall(forwarder.eventLoop, .nanoseconds(after.nanoseconds)) { [self] in attempt() }
+        case .passOn: respondHeld()
+        case .unavailable: respondUnavailable("no member could be reached")
+        case .inDoubt:
+            respondUnavailable(
+                kind.isWrite
+                    ? "the member was lost while it worked on the request, which may or may not have taken effect"
+                    : "the member was lost")
+        case .breakOff: exchange.abort()
+        }
+    }
+
+    private func respondUnavailable(_ text: String) {
+        let message = "quorate proxy: \(text)"
+        let body = #"{"error":"\#(message)","code":14,"message":"\#(message)"}"#
+        exchange.respond(status: 503, fields: [HTTPField("content-type", "application/json")], text: body + "\n")
+        release()
+    }
+
+    // MARK: From the member
+
+    func responseBegan(status: Int, fields: [HTTPField]) {
+        firstByteAt = now
+        self.status = status
+        self.fields = fields.filter {
+            !Self.hopByHop.contains($0.name) || ($0.name == "content-length" && exchange.request.method == "HEAD")
+        }
+        if kind.isMemberSpecific, let address { self.fields.append(HTTPField("quorate-endpoint", address.description)) }
+        if kind.streams { passOn() }
+    }
+
+    private func passOn() {
+        rule.passedOn = true
+        exchange.begin(status: status, fields: fields)
+        body.withUnsafeBytes { if $0.count > 0 { exchange.write($0) } }
+        body = []
+    }
+
+    func responseBody(_ bytes: UnsafeRawBufferPointer) {
+        guard rule.passedOn else {
+            body.append(contentsOf: bytes)
+            if body.count > forwarder.settings.replayBytes { passOn() }
+            return
+        }
+        exchange.write(bytes)
+        if !exchange.isWritable { connection?.setReading(false) }
+    }
+
+    func responseEnded() {
+        let isUnavailable = status == 502 || status == 503
+        let repeats = isUnavailable && kind.repeats == .always && !rule.passedOn
+        if let endpoint { tried.append(endpoint) }
+        endAttempt(isUnavailable ? .unavailable : .succeeded)
+        if repeats {
+            decide(.answeredUnavailable)
+        } else if rule.passedOn {
+            exchange.end()
+            release()
+        } else {
+            respondHeld()
+        }
+    }
+
+    private func respondHeld() {
+        exchange.respond(status: status, fields: fields, body: body)
+        release()
+    }
+
+    func responseFailed(_ end: ClientStreamEnd, _ connection: ClientConnectionEnd) {
+        if let endpoint { tried.append(endpoint) }
+        switch (end, connection.kind) {
+        case (.neverProcessed, .connectTimedOut): endAttempt(.connectTimedOut)
+        case (.neverProcessed, _): endAttempt(.connectFailed)
+        case (_, .notNeeded): endAttempt(.abandoned)
+        default: endAttempt(.connectionLost)
+        }
+        decide(end == .neverProcessed ? .neverProcessed : .lost)
+    }
+
+    // MARK: The end
+
+    private func cancelled() {
+        pause?.cancel()
+        let carrying = connection
+        endAttempt(.abandoned)
+        carrying?.abandon()
+        release()
+    }
+
+    /// The exchange holds this call by its closures, and the other way round.
+    private func release() {
+        exchange.onCancel = nil
+        exchange.onWritable = nil
+    }
+}

@@ -1,0 +1,146 @@
+import Balancing
+import Bytes
+import EtcdAPI
+import Forwarding
+import GRPC
+import HTTP2
+
+/// A call with one message each way. The request is taken up whole, so that it can be read and sent again; the reply is held back in
+/// the client's stream, which has not begun, until all of it is there or it has become too long for that.
+final class UnaryCall: ForwardedCall {
+    private enum Request {
+        case collecting
+        case complete
+        /// Too long to be held: passed on as it comes.
+        case streaming
+    }
+
+    private var request = Request.collecting
+    private var body = ByteWriter(capacity: 256)
+    private var heldReply = 0
+    /// Request bytes that the member has not taken: the client's window is held back by them.
+    private var requestUncredited = 0
+
+    /// Memory an idle call keeps for the next request.
+    private static let bodyKept = 1_024
+
+    override func begin(_ client: HTTP2Stream, _ kind: CallKind, _ procedure: Procedure?) {
+        super.begin(client, kind, procedure)
+        request = .collecting
+        heldReply = 0
+        requestUncredited = 0
+        body.removeAll(keepingAtMost: Self.bodyKept)
+        if client.requestEnded { requestEnded() }
+    }
+
+    // MARK: Request
+
+    override func requestBody(_ bytes: UnsafeRawBufferPointer) {
+        guard let client else { return }
+        switch request {
+        case .complete: break
+        case .collecting:
+            body.append(bytes)
+            guard client.keepInput(bytes.count) else {
+                return answer(GRPCStatus(.resourceExhausted, "quorate proxy: too many request bytes wait on the connection"))
+            }
+            client.credit(bytes.count)
+            if body.count > forwarder.settings.heldRequestBytes { streamRequest() }
+        case .streaming:
+            guard let upstream else { return }
+            upstream.write(bytes)
+            if upstream.isWritable { client.credit(bytes.count) } else { requestUncredited += bytes.count }
+        }
+    }
+
+    /// The request is too long to be kept for a second attempt.
+    private func streamRequest() {
+        request = .streaming
+        guard isAllowed() else { return }
+        firstAttempt()
+        rule.canReplay = false
+    }
+
+    override func requestEnded() {
+        guard client != nil else { return }
+        if case .streaming = request {
+            upstream?.end()
+            return
+        }
+        request = .complete
+        if kind.dependsOnRequest, let procedure { inspect(procedure) }
+        if isAllowed() { firstAttempt() }
+    }
+
+    private func inspect(_ procedure: Procedure) {
+        kind = body.withBytes { bytes in
+            // A compressed message, or one that is not whole, is taken for the worst it could be.
+            guard bytes.count >= MessageSplitter.prefixSize, bytes[0] == 0 else { return kind }
+            return kind.inspecting(
+                UnsafeRawBufferPointer(rebasing: bytes[MessageSplitter.prefixSize...]), procedure: procedure)
+        }
+    }
+
+    private func isAllowed() -> Bool {
+        guard kind.isWrite, forwarder.balancer.isReadOnly else { return true }
+        answer(GRPCStatus(.permissionDenied, "quorate proxy: this proxy is read-only"))
+        return false
+    }
+
+    override func sendRequest(_ upstream: HTTP2ClientStream) {
+        body.withBytes { upstream.write($0) }
+        if case .complete = request { upstream.end() }
+    }
+
+    override func outputDrained(_ stream: HTTP2ClientStream) {
+        client?.credit(requestUncredited)
+        requestUncredited = 0
+    }
+
+    // MARK: Reply
+
+    override func prepareAgain() {
+        heldReply = 0
+        client?.takeBackOutput()
+    }
+
+    override func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) {
+        guard let client, stream === upstream else { return }
+        guard !client.isConnectionFull else {
+            if rule.passedOn { return breakOff() }
+            return answer(GRPCStatus(.resourceExhausted, "quorate proxy: too much output waits on the connection"))
+        }
+        client.write { $0.append(bytes) }
+        if rule.passedOn {
+            credit(bytes.count, stream)
+            return
+        }
+        stream.credit(bytes.count)
+        heldReply += bytes.count
+        if heldReply > forwarder.settings.replayBytes {
+            rule.passedOn = true
+            passOnHead(stream)
+        }
+    }
+
+    override func responseEnded(_ stream: HTTP2ClientStream) {
+        guard stream === upstream else { return }
+        let isUnavailable = saysUnavailable(stream)
+        if isUnavailable, kind.repeats == .always, !rule.passedOn {
+            refusal = GRPCStatus(trailers: stream.trailers, head: stream.responseHead)
+            if let endpoint { tried.append(endpoint) }
+            stream.detach()
+            endAttempt(.unavailable)
+            return decide(.answeredUnavailable)
+        }
+        if !rule.passedOn { passOnHead(stream) }
+        passOnEnd(stream)
+        stream.detach()
+        endAttempt(isUnavailable ? .unavailable : .succeeded)
+    }
+
+    override func clientClosed(_ end: StreamEnd) {
+        super.clientClosed(end)
+        body.removeAll(keepingAtMost: Self.bodyKept)
+    }
+}

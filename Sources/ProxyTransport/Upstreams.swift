@@ -1,0 +1,136 @@
+import Balancing
+import HTTP2
+import NIOCore
+
+/// What a call hears of the endpoint it is at.
+protocol EndpointUser: AnyObject {
+    func endpointLeft(_ reason: LeaveReason)
+}
+
+/// The HTTP/2 connections of one event loop to members: few of them, many streams over each. Confined to that loop.
+final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
+    /// What there is to one endpoint.
+    final class Entry {
+        let address: EndpointAddress
+        let authority: String
+        fileprivate(set) var connections: [HTTP2ClientConnection] = []
+        /// Unary calls that wait for an answer.
+        var waitingCalls = 0
+        fileprivate var bytesAtLastLook = 0
+        fileprivate var isQuiet = false
+
+        init(_ address: EndpointAddress) {
+            self.address = address
+            authority = address.isUnixSocket ? "localhost" : address.authority
+        }
+    }
+
+    /// How often connections are looked at for answers that are late.
+    private static let lookInterval: Duration = .milliseconds(250)
+
+    private let balancer: LoopBalancer
+    private let output: LoopOutput
+    private let settings: ForwardingSettings
+    private let security: UpstreamSecurity?
+    private let pool = HTTP2ClientStreamPool()
+    private var entries: [EndpointID: Entry] = [:]
+    private var look: DelayedCall?
+    private var isClosed = false
+
+    init(balancer: LoopBalancer, output: LoopOutput, settings: ForwardingSettings, security: UpstreamSecurity?) {
+        self.balancer = balancer
+        self.output = output
+        self.settings = settings
+        self.security = security
+    }
+
+    func entry(of id: EndpointID) -> Entry? {
+        if let entry = entries[id] { return entry }
+        guard !isClosed, let address = balancer.address(of: id) else { return nil }
+        let made = Entry(address)
+        entries[id] = made
+        scheduleLook()
+        return made
+    }
+
+    /// A connection that takes a request: one with room, a new one while there may be more, or else the least used one.
+    func connection(_ id: EndpointID, _ entry: Entry) -> HTTP2ClientConnection? {
+        var best: HTTP2ClientConnection?
+        for connection in entry.connections where connection.canOpen {
+            if connection.openStreams < best?.openStreams ?? .max { best = connection }
+        }
+        if let best, best.session.hasRoom, best.openStreams == 0 || entry.connections.count >= settings.upstreamConnections {
+            return best
+        }
+        if entry.connections.count < settings.upstreamConnections { return connect(id, entry) }
+        return best
+    }
+
+    private func connect(_ id: EndpointID, _ entry: Entry) -> HTTP2ClientConnection {
+        let connection = HTTP2ClientConnection(
+            to: entry.address.connectAddress, output: output, pool: pool, configuration: settings.http2, delegate: self)
+        connection.tag = Int(id.rawValue)
+        entry.connections.append(connection)
+        connection.connect(entry.address.isSecure ? security?.http2(entry.address) : nil)
+        return connection
+    }
+
+    // MARK: From the connections
+
+    func connectionIsReady(_ connection: HTTP2ClientConnection) {}
+    func connectionIsDraining(_ connection: HTTP2ClientConnection) { forget(connection) }
+    func connectionClosed(_ connection: HTTP2ClientConnection, _ end: ClientConnectionEnd) { forget(connection) }
+
+    /// It takes no more requests; what it carries goes on.
+    private func forget(_ connection: HTTP2ClientConnection) {
+        entries[EndpointID(rawValue: UInt32(connection.tag))]?.connections.removeAll { $0 === connection }
+    }
+
+    // MARK: From the balancer
+
+    func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
+        guard let entry = entries[id] else { return }
+        let connections = entry.connections
+        entry.connections = []
+        for connection in connections {
+            let users = connection.session.receivers
+            for user in users { (user as? any EndpointUser)?.endpointLeft(reason) }
+            connection.drain()
+        }
+    }
+
+    func endpointRemoved(_ id: EndpointID) {
+        guard let entry = entries.removeValue(forKey: id) else { return }
+        for connection in entry.connections { connection.drain() }
+    }
+
+    func close() {
+        isClosed = true
+        look?.cancel()
+        for entry in entries.values { for connection in entry.connections { connection.close() } }
+        entries = [:]
+    }
+
+    // MARK: Answers that are late
+
+    /// Runs while there are endpoints. Where calls wait and nothing has come for a whole interval, the endpoint is looked at by a probe.
+    private func scheduleLook() {
+        guard look == nil, !isClosed else { return }
+        look = DelayedCall(output.eventLoop, Self.lookInterval) { [weak self] in
+            guard let self else { return }
+            self.look = nil
+            self.lookForLateAnswers()
+            if !self.entries.isEmpty { self.scheduleLook() }
+        }
+    }
+
+    private func lookForLateAnswers() {
+        for (id, entry) in entries {
+            let bytes = entry.connections.reduce(0) { $0 + $1.session.bytesReceived }
+            let isQuiet = entry.waitingCalls > 0 && bytes == entry.bytesAtLastLook
+            if isQuiet, entry.isQuiet { balancer.suspect(id) }
+            entry.isQuiet = isQuiet
+            entry.bytesAtLastLook = bytes
+        }
+    }
+}
