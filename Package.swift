@@ -63,8 +63,8 @@ let rooms: [Target] = [
         "MemberDaemon",
         [
             "ClientAPI", "GRPC", "HTTP2", "TLS", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL",
-            "EtcdAPI",
-            "Records", "Raft", "LinuxHost", "Host", "Systemd", "Telemetry", "Configuration", "Bytes", nioCore, nioPosix,
+            "EtcdAPI", "Records", "Raft", "Membership", "PeerTransport", "LinuxHost", "Host", "Systemd", "Telemetry",
+            "Configuration", "Bytes", nioCore, nioPosix,
         ]),
     room(
         "PeerTransport",

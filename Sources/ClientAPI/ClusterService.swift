@@ -57,7 +57,10 @@ final class ClusterService {
     private func promote(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         let request: MemberPromoteRequest
         do { request = try MemberPromoteRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
-        change(.promote(request.id), stream) { MemberPromoteResponse(header: $0, members: $1) }
+        member.submitToLeader(.promote(request.id)) { [unowned self] answer in
+            guard case .members(let members) = answer else { return stream.answer(answer) }
+            stream.answer(MemberPromoteResponse(header: member.header, members: members.map(ClusterMember.init)))
+        }
     }
 
     private func change(

@@ -10,7 +10,7 @@ import Telemetry
 /// Answers plain HTTP on one event loop. Reads that need the cluster's word are asked of the member like any client's.
 public final class HealthRouter: HTTPRouter {
     private let pages: HealthPages
-    private let member: LoopMember
+    let member: LoopMember
     private let listener: Listener
     private var isClientPort: Bool { listener == .client }
 
@@ -53,6 +53,8 @@ public final class HealthRouter: HTTPRouter {
         case "/members": onGet(exchange) { self.members(exchange) }
         case "/version": onGet(exchange) { self.version(exchange) }
         case "/downgrade/enabled": onGet(exchange) { self.downgradeEnabled(exchange) }
+        case "/leases", "/leases/internal": leasePage(exchange)
+        case let path where path.hasPrefix("/members/promote/"): promotionPage(exchange, prefix: "/members/promote/")
         default: notFound(exchange)
         }
     }
@@ -72,7 +74,7 @@ public final class HealthRouter: HTTPRouter {
     }
 
     /// What Go's HTTP library sends with plain errors.
-    private var plainText: [HTTPField] {
+    var plainText: [HTTPField] {
         [HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff")] + crossOrigin
     }
 
@@ -174,12 +176,7 @@ public final class HealthRouter: HTTPRouter {
 
     /// What etcd's peer port answers to `/members`.
     private func members(_ exchange: HTTPExchange) {
-        let status = member.published.status
-        let members = status.membership.members.map { String(decoding: $0.json, as: UTF8.self) }.joined(separator: ",")
-        let fields = [
-            HTTPField("content-type", "application/json"), HTTPField("x-etcd-cluster-id", MemberIdentity.text(status.clusterID)),
-        ]
-        exchange.respond(status: 200, fields: fields, text: "[\(members)]\n")
+        exchange.respond(status: 200, fields: memberFields, text: list(member.published.status.membership.members))
     }
 
     private func version(_ exchange: HTTPExchange) {

@@ -44,7 +44,7 @@ final class LeaseService {
     private func timeToLive(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         let request: LeaseTimeToLiveRequest
         do { request = try LeaseTimeToLiveRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
-        member.submit(.leaseTimeToLive(request.id, keys: request.keys)) { [unowned self] answer in
+        member.submitToLeader(.leaseTimeToLive(request.id, keys: request.keys)) { [unowned self] answer in
             var response = LeaseTimeToLiveResponse(header: member.headerWithRevision, id: request.id)
             switch answer {
             case .leaseTimes(let remaining, let granted, let keys):
@@ -77,7 +77,7 @@ private final class KeepAliveHandler: GRPCStreamHandler {
         do { request = try LeaseKeepAliveRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
         let progress = progress(of: stream)
         progress.unanswered += 1
-        member.submit(.renewLease(request.id)) { [unowned self] answer in
+        member.submitToLeader(.renewLease(request.id)) { [unowned self] answer in
             var response = LeaseKeepAliveResponse(header: member.headerWithRevision, id: request.id)
             switch answer {
             case .leaseRenewed(let ttl): response.ttl = ttl

@@ -3,6 +3,22 @@ import Host
 import MVCC
 import Member
 import NIOCore
+import Raft
+
+/// What a follower cannot answer by itself: how leases stand, and whether a learner is up to date.
+public enum LeaderQuestion: Equatable, Sendable {
+    case renewLease(Int64)
+    case leaseTimeToLive(Int64, keys: Bool)
+    case promote(MemberID)
+
+    var command: MemberCommand {
+        switch self {
+        case .renewLease(let id): .renewLease(id)
+        case .leaseTimeToLive(let id, let keys): .leaseTimeToLive(id, keys: keys)
+        case .promote(let id): .changeMembership(.promote(id))
+        }
+    }
+}
 
 /// What event loops know of the member thread.
 public protocol MemberPort: AnyObject, Sendable {
@@ -17,6 +33,8 @@ public protocol MemberPort: AnyObject, Sendable {
     func background<Value: Sendable>(
         on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
     ) -> EventLoopFuture<Value>
+    /// Puts a question to the member that leads, which is another one; the answer comes back to the loop it was asked from.
+    func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer>
     /// A store error met while reading: final for the member.
     func fail(_ reason: String)
 }
@@ -28,6 +46,7 @@ public final class LoopMember {
 
     public let index: Int
     public let port: any MemberPort
+    private let eventLoop: any EventLoop
     private var outbox: [ClientRequest] = []
     /// Requests of this burst that a stalled member would keep waiting.
     private var refused: [Completion] = []
@@ -37,8 +56,9 @@ public final class LoopMember {
     private var burst: (published: Published, reader: Reader)?
 
     /// `milliseconds`: wall clock at start, so that request ids differ from those of an earlier run.
-    public init(index: Int, port: any MemberPort, milliseconds: UInt64) {
+    public init(index: Int, port: any MemberPort, eventLoop: any EventLoop, milliseconds: UInt64) {
         self.index = index
+        self.eventLoop = eventLoop
         self.port = port
         ids = RequestIDs(memberID: port.published.status.memberID, milliseconds: milliseconds, lane: UInt64(index) + 1)
     }
@@ -53,6 +73,25 @@ public final class LoopMember {
         if case .readIndex = command { isRead = true }
         completions[nextNumber] = (completion, isRead)
         outbox.append(ClientRequest(command, reply: ReplyAddress(loop: index, request: nextNumber)))
+    }
+
+    /// Asks this member, and the one that leads when it is another: until there is an answer, or for as long as a request may take.
+    func submitToLeader(_ question: LeaderQuestion, until deadline: NIODeadline = .now() + .seconds(7), _ completion: @escaping Completion) {
+        submit(question.command) { [self] answer in
+            guard case .refused(let error) = answer, error == .notLeader || error == .noLeader else { return completion(answer) }
+            port.askLeader(question, on: eventLoop).assumeIsolated().whenSuccess { [self] answer in
+                if case .refused(.noLeader) = answer {
+                    if NIODeadline.now() < deadline {
+                        submitToLeader(question, until: deadline, completion)
+                    } else {
+                        completion(.refused(.timeout))
+                    }
+                } else {
+                    completion(answer)
+                }
+                endBurst()
+            }
+        }
     }
 
     /// Hands over what the burst gathered, and lets its view go.

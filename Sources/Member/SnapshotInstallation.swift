@@ -23,13 +23,16 @@ public struct SnapshotInstallation: Sendable {
     /// Swaps the databases and reads the new one. Readers of the old one keep it, nameless, until they let go.
     ///
     /// On the thread that owns the page file, after all groups handed out before are committed or dropped. The result's
-    /// ``InstalledSnapshot/pageFile`` takes the place of the file they went to.
-    public func carryOut(_ opening: StateMachineOpening) throws(MemberFailure) -> InstalledSnapshot {
+    /// ``InstalledSnapshot/pageFile`` takes the place of the file they went to. `progress` is called with the number of revisions
+    /// read, now and then.
+    public func carryOut(
+        _ opening: StateMachineOpening, progress: (Int) -> Void = { _ in }
+    ) throws(MemberFailure) -> InstalledSnapshot {
         guard try opening.adoptDatabase(at: index) else {
             throw .directory("\(opening.directory.snapshotPath) lacks the database of the snapshot at index \(index)")
         }
         let file = try opening.openPageFile()
-        let (machine, _) = try opening.openMachine(file, settings, membership: membership) { _ in }
+        let (machine, _) = try opening.openMachine(file, settings, membership: membership, progress: progress)
         guard machine.appliedIndex >= index else {
             throw .directory(
                 "the database received with the snapshot at index \(index) holds entries up to \(machine.appliedIndex) only")

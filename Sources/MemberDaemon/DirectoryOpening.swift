@@ -9,15 +9,16 @@ import WAL
 
 extension MemberDaemon {
     /// Opens or makes the data directory the configuration names.
-    func openDirectory() throws(MemberFailure) -> OpenedMember {
+    func openDirectory(_ network: PeerNetwork) throws(MemberFailure) -> OpenedMember {
         let disk = ObservedDisk(LinuxDisk(), metrics)
         let walPath = configuration.walDirectory.isEmpty ? nil : configuration.walDirectory
         let directory = DataDirectory(configuration.dataDirectory, walPath: walPath)
-        let initial = try initialMembers(disk, directory)
-        let own = initial.first { $0.name == configuration.name }
+        let first = try firstStart(of: directory, on: disk, network)
+        joins(first.remotes)
+        var settings = settings(memberID: first.memberID, clusterID: first.clusterID)
+        if let version = first.behavesAs { settings.behavesAs = MemberSettings.release(of: version) }
         var opening = MemberOpening(
-            settings: settings(memberID: own?.id ?? 0, clusterID: MemberIdentity.clusterID(members: initial.map(\.id))),
-            disk: disk, directory: directory, initialMembers: initial,
+            settings: settings, disk: disk, directory: directory, initialMembers: first.founders,
             wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
         opening.pageFileOptions.commitMeter = commitMeter
         opening.syncs = !configuration.unsafeNoFsync
@@ -47,27 +48,6 @@ extension MemberDaemon {
             disk.backendCommitRebalance.observe(Double(times.rebalance) * 1e-9)
             disk.backendCommitSpill.observe(Double(times.spill) * 1e-9)
             disk.backendCommitWrite.observe(Double(times.write) * 1e-9)
-        }
-    }
-
-    /// The members of a cluster that starts now; none where the directory holds a log already.
-    private func initialMembers(_ disk: any Disk, _ directory: DataDirectory) throws(MemberFailure) -> [MemberRecord] {
-        if (try? WriteAheadLog.exists(disk, directory.walPath)) == true { return [] }
-        do throws(ConfigurationError) {
-            guard configuration.initialClusterState == .new else {
-                throw ConfigurationError("joining an existing cluster is not supported yet (--initial-cluster-state existing)")
-            }
-            let members = try configuration.verifyBootstrap(resolve: { _ in nil })
-            guard members.count == 1 else {
-                throw ConfigurationError("clusters of several members are not supported yet (--initial-cluster)")
-            }
-            return members.map { member in
-                let urls = member.peerURLs.map(\.description).sorted()
-                let id = MemberIdentity.memberID(peerURLs: urls, clusterToken: configuration.initialClusterToken)
-                return MemberRecord(id: id, name: member.name, peerURLs: urls)
-            }
-        } catch {
-            throw .configuration(error.message)
         }
     }
 

@@ -15,6 +15,7 @@ import Synchronization
 import Systemd
 import TLS
 import Telemetry
+import WAL
 
 /// One member as a process: opens its directory, starts its threads, listens, and stops in order.
 public final class MemberDaemon: Sendable {
@@ -32,6 +33,8 @@ public final class MemberDaemon: Sendable {
     let rereadConfiguration: @Sendable () throws(ConfigurationError) -> MemberConfiguration
     private let ended = Mutex<Int32?>(nil)
     private let endSignal = WakeSignal()
+    /// Who belonged to the cluster when this member joined it.
+    private let known = Mutex<[MemberRecord]>([])
 
     public init(
         _ configuration: MemberConfiguration, version: BuildVersion, log: Log, inheritedSockets: InheritedSockets,
@@ -46,11 +49,14 @@ public final class MemberDaemon: Sendable {
         metrics = MemberMetrics(
             registry, etcdVersion: configuration.compatibilityVersion.etcdVersion, version: version.version,
             methods: Procedure.allCases.map { GRPCMethod($0.service, $0.method, GRPCMethod.Kind($0.kind)) },
-            grpcShards: MemberDaemon.loopCount, extensive: configuration.metrics == .extensive)
+            grpcShards: MemberDaemon.loopCount + 1, extensive: configuration.metrics == .extensive)
     }
 
     /// Event loops for clients: one a core, at most four, as the member thread needs a core of its own.
     static var loopCount: Int { max(1, min(System.coreCount, 4)) }
+
+    var remotes: [MemberRecord] { known.withLock { $0 } }
+    func joins(_ members: [MemberRecord]) { known.withLock { $0 = members } }
 
     /// Runs until a signal or a failure; returns the exit code.
     public func run() -> Int32 {
@@ -64,8 +70,10 @@ public final class MemberDaemon: Sendable {
             log.flush()
             return ExitCode.configuration
         }
+        let network = PeerNetwork(tls, log)
+        defer { network.stop() }
         let opened: OpenedMember
-        do throws(MemberFailure) { opened = try openDirectory() } catch {
+        do throws(MemberFailure) { opened = try openDirectory(network) } catch {
             return report(error)
         }
         // An only member has nobody to compare its data with.
@@ -77,13 +85,14 @@ public final class MemberDaemon: Sendable {
             log.flush()
             return ExitCode.corrupt
         }
-        return serve(opened, tls)
+        return serve(opened, tls, network)
     }
 
-    private func serve(_ opened: consuming OpenedMember, _ tls: MemberTLS) -> Int32 {
+    private func serve(_ opened: consuming OpenedMember, _ tls: MemberTLS, _ network: PeerNetwork) -> Int32 {
         let settings = opened.settings
-        let pageFile = opened.pageFile
-        let committer = PageCommitter(pageFile)
+        let currentFile = CurrentPageFile(opened.pageFile)
+        let committer = PageCommitter(opened.pageFile)
+        let opening = opened.opening
         let pageThread = PageThread()
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -93,7 +102,14 @@ public final class MemberDaemon: Sendable {
             onEnd: { [self] in end(with: $0) })
         let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
         let front: ClientFront
-        do { front = try ClientFront(self, member, group, settings, tls, openReaders: { pageFile.openReaders }) } catch {
+        let peers: PeerFront
+        do {
+            var inherited = inheritedSockets
+            let serving = Serving(self, member, settings) { currentFile.openReaders }
+            peers = try PeerFront(self, network, member, serving, SnapshotDirectory(opening), pool, tls, &inherited)
+            front = try ClientFront(self, member, group, serving, tls, &inherited)
+            try inherited.requireAllTaken()
+        } catch {
             log.fatal("cannot listen", ["error": .error(error)])
             sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
             notifier.finish()
@@ -102,12 +118,17 @@ public final class MemberDaemon: Sendable {
         }
         let committerBox = SingleUse(committer)
         let pagesRunning = DaemonThread.start("page-file") { [log] in
-            pageThread.run(
-                committerBox.take(), onCommit: { member.committed($0) },
-                onFailure: { reason in
+            let outcomes = PageThread.Outcomes(
+                committed: { member.committed($0) },
+                installed: { snapshot in
+                    currentFile.replace(snapshot.pageFile)
+                    member.installed(snapshot)
+                },
+                failed: { reason in
                     log.error("the page file failed", ["error": .string(reason)])
                     member.fail(reason)
                 })
+            pageThread.run(committerBox.take(), opening, outcomes)
         }
         let openedBox = SingleUseMember(opened)
         let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
@@ -123,6 +144,8 @@ public final class MemberDaemon: Sendable {
         let code = waitForEnd()
         notifier.stopObserving()
         log.info("closing the member", ["name": .string(configuration.name)])
+        notifier.post(.progress("handing leadership over"))
+        peers.handOver(within: settings.requestTimeout)
         notifier.post(.progress("closing clients' connections"))
         front.stop(within: .seconds(5))
         notifier.post(.progress("closing the data directory"))
@@ -130,6 +153,7 @@ public final class MemberDaemon: Sendable {
         memberRunning.join()
         pageThread.stop()
         pagesRunning.join()
+        peers.stop()
         try? group.syncShutdownGracefully()
         try? pool.syncShutdownGracefully()
         log.info("closed the member", ["name": .string(configuration.name)])
@@ -190,6 +214,14 @@ public final class MemberDaemon: Sendable {
         default: break
         }
     }
+}
+
+/// The page file of the moment, for metrics: a leader's snapshot replaces it.
+private final class CurrentPageFile: Sendable {
+    private let file: Mutex<PageFile>
+    init(_ file: PageFile) { self.file = Mutex(file) }
+    func replace(_ newFile: PageFile) { file.withLock { $0 = newFile } }
+    var openReaders: Int { file.withLock { $0 }.openReaders }
 }
 
 /// A value handed to exactly one other thread.

@@ -6,9 +6,23 @@ import Member
 import NIOCore
 import NIOPosix
 import PageStore
+import Raft
+import Records
 import Synchronization
 import Systemd
 import WAL
+
+/// The way to the other members, as the member thread sees it. None of it blocks.
+protocol PeerLink: AnyObject, Sendable {
+    func send(_ messages: [Raft.Message])
+    func send(_ snapshot: OutgoingSnapshot)
+    /// Who belongs to the cluster now.
+    func update(_ membership: MembershipRecord)
+    /// Asks everybody for their version, and reports.
+    func askVersions(_ membership: MembershipRecord)
+    func askLeader(_ question: LeaderQuestion, _ status: MemberStatus, on eventLoop: any EventLoop)
+        -> EventLoopFuture<MemberAnswer>
+}
 
 /// The thread that owns the member, and how the rest of the process talks to it.
 final class MemberThread: MemberPort {
@@ -29,6 +43,9 @@ final class MemberThread: MemberPort {
     private let onEvent: @Sendable (MemberEvent) -> Void
     private let onEnd: @Sendable (MemberFailure?) -> Void
     let pulse = LoopPulse("member thread")
+    private let peers = Mutex<(any PeerLink)?>(nil)
+    /// Messages of other members that wait for the next turn (etcd's `maxPendingProposals` holds as many).
+    private static let largestMessageCount = 4096
     /// Since when the present turn has been under way.
     let turns = WorkProgress()
     private let electionTimeout: Instant.Span
@@ -62,6 +79,26 @@ final class MemberThread: MemberPort {
     func nudge() { add { _ in } }
     func stallForTest() { add { $0.isStalled = true } }
     func stop() { add { $0.isStopping = true } }
+    func installed(_ snapshot: InstalledSnapshot) { add { $0.inbox.installations.append(snapshot) } }
+    func report(_ report: PeerReport) { add { $0.inbox.reports.append(report) } }
+
+    /// How many were taken: a member that stands still must not fill the memory with its peers' words.
+    func receive(_ messages: [Raft.Message]) -> Int {
+        var taken = 0
+        add { state in
+            taken = min(messages.count, max(0, MemberThread.largestMessageCount - state.inbox.messages.count))
+            state.inbox.messages += messages.prefix(taken)
+        }
+        return taken
+    }
+
+    /// Before the thread starts.
+    func connect(_ link: any PeerLink) { peers.withLock { $0 = link } }
+
+    func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer> {
+        guard let link = peers.withLock({ $0 }) else { return eventLoop.makeSucceededFuture(.refused(.noLeader)) }
+        return link.askLeader(question, published.status, on: eventLoop)
+    }
 
     private func add(_ change: (inout Incoming) -> Void) {
         let wasParked = incoming.withLock { state in
@@ -100,6 +137,10 @@ final class MemberThread: MemberPort {
     }
 
     private func loop(_ member: Member) throws(MemberFailure) {
+        guard let link = peers.withLock({ $0 }) else { preconditionFailure("the peers are connected before the member runs") }
+        member.sendEarly = { link.send($0) }
+        var known = published.status.membership
+        link.update(known)
         var nextWake: Instant? = SystemClock.now()
         while true {
             guard let inbox = try take(until: nextWake) else { return try settle(member) }
@@ -110,6 +151,13 @@ final class MemberThread: MemberPort {
             turns.ended()
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             if let preparation = output.segmentPreparation { prepare(preparation) }
+            if let installation = output.installation { pages.install(installation) }
+            for snapshot in output.snapshots { link.send(snapshot) }
+            if let membership = output.published?.status.membership, membership != known {
+                known = membership
+                link.update(known)
+            }
+            if output.wantsVersions { link.askVersions(known) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
         }

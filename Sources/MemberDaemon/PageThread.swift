@@ -7,10 +7,22 @@ import Systemd
 
 /// The thread that commits to the page file, so that its two syncs a transaction hold nobody up.
 final class PageThread: Sendable {
+    private enum Item {
+        case commit(CommitGroup, thenDefragment: Bool)
+        case install(SnapshotInstallation)
+    }
+
     private struct Work {
-        var groups: [(group: CommitGroup, defragment: Bool)] = []
+        var items: [Item] = []
         var isStopping = false
         var isStalled = false
+    }
+
+    /// What comes of the work, told on this thread.
+    struct Outcomes {
+        let committed: (PageCommit) -> Void
+        let installed: (InstalledSnapshot) -> Void
+        let failed: (String) -> Void
     }
 
     private let work = Mutex(Work())
@@ -20,8 +32,13 @@ final class PageThread: Sendable {
     let pulse = LoopPulse("page thread")
 
     /// From the member thread.
-    func commit(_ group: CommitGroup, thenDefragment: Bool) {
-        work.withLock { $0.groups.append((group, thenDefragment)) }
+    func commit(_ group: CommitGroup, thenDefragment: Bool) { add(.commit(group, thenDefragment: thenDefragment)) }
+
+    /// From the member thread: after the commits handed over before, a leader's database takes the file's place.
+    func install(_ snapshot: SnapshotInstallation) { add(.install(snapshot)) }
+
+    private func add(_ item: Item) {
+        work.withLock { $0.items.append(item) }
         signal.wake()
     }
 
@@ -34,30 +51,45 @@ final class PageThread: Sendable {
     }
 
     /// Runs until stopped, and carries out what is left then.
-    func run(_ committer: PageCommitter, onCommit: (PageCommit) -> Void, onFailure: (String) -> Void) {
+    func run(_ first: PageCommitter, _ opening: StateMachineOpening, _ outcomes: Outcomes) {
+        var committer = first
         while true {
             pulse.beat()
             if work.withLock({ $0.isStalled }) { TestHooks.stallForever() }
-            let (groups, isStopping) = work.withLock { state in
-                defer { state.groups = [] }
-                return (state.groups, state.isStopping)
+            let (items, isStopping) = work.withLock { state in
+                defer { state.items = [] }
+                return (state.items, state.isStopping)
             }
-            for item in groups {
-                commits.began(SystemClock.now())
-                defer { commits.ended() }
+            for item in items {
                 pulse.beat()
-                do throws(PageFileError) {
-                    var commit = try committer.commit(item.group)
-                    if item.defragment { commit = try committer.defragment(after: item.group.number) }
-                    onCommit(commit)
+                do {
+                    try carryOut(item, &committer, opening, outcomes)
                 } catch {
-                    return onFailure("\(error)")
+                    return outcomes.failed("\(error)")
                 }
             }
-            if groups.isEmpty {
+            if items.isEmpty {
                 if isStopping { return }
                 signal.wait(nil)
             }
+        }
+    }
+
+    private func carryOut(
+        _ item: Item, _ committer: inout PageCommitter, _ opening: StateMachineOpening, _ outcomes: Outcomes
+    ) throws {
+        switch item {
+        case .commit(let group, let thenDefragment):
+            commits.began(SystemClock.now())
+            defer { commits.ended() }
+            var commit = try committer.commit(group)
+            if thenDefragment { commit = try committer.defragment(after: group.number) }
+            outcomes.committed(commit)
+        case .install(let snapshot):
+            // Its length says nothing about the disk, so it is no stall.
+            let installed = try snapshot.carryOut(opening) { _ in pulse.beat() }
+            committer = PageCommitter(installed.pageFile)
+            outcomes.installed(installed)
         }
     }
 }

@@ -37,6 +37,9 @@ final class ScriptedMember: MemberPort {
     var requests: [ClientRequest] { state.withLock { $0.requests } }
 
     func post(_ requests: [ClientRequest]) { state.withLock { $0.requests += requests } }
+    func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer> {
+        eventLoop.makeSucceededFuture(.refused(.noLeader))
+    }
     func fail(_ reason: String) { state.withLock { $0.failure = reason } }
 
     func background<Value: Sendable>(

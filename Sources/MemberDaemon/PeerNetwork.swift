@@ -1,0 +1,85 @@
+import Bytes
+import Configuration
+import HTTP2
+import Membership
+import NIOCore
+import NIOPosix
+import PeerTransport
+import Records
+import TLS
+import Telemetry
+
+/// The event loop that all traffic between members has to itself, and a client for plain requests on it. There before the member
+/// is, because a joining one has to ask who it is.
+final class PeerNetwork: Sendable {
+    /// A member that is founded asks for no longer than this whether it has served before (etcd asks for a second).
+    private static let foundingTimeout = Duration.seconds(1)
+    private static let joiningTimeout = Duration.seconds(10)
+    private static let versionTimeout = Duration.seconds(2)
+
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let client: PeerHTTPClient
+    private let log: Log
+
+    init(_ tls: MemberTLS, _ log: Log) {
+        self.log = log
+        let dialer = tls.peerDialer
+        client = PeerHTTPClient(eventLoop: group.next()) { channel, name in
+            guard let dialer else { throw PeerRequestError.connect("there is nothing to dial securely with") }
+            try channel.pipeline.syncOperations.addHandler(dialer.makeHandler(host: name))
+        }
+    }
+
+    var eventLoop: any EventLoop { client.eventLoop }
+
+    func stop() {
+        client.close()
+        try? group.syncShutdownGracefully()
+    }
+
+    // MARK: before the member runs; these wait
+
+    /// The first answer to who belongs to the cluster, nil without any. The URLs are tried in order.
+    func runningCluster(_ urls: [String], isFounding: Bool) -> RunningCluster? {
+        for url in urls {
+            let timeout = isFounding ? PeerNetwork.foundingTimeout : PeerNetwork.joiningTimeout
+            do {
+                let answer = try client.request(PeerRequest("GET", url: url + "/members", timeout: timeout)).wait()
+                let cluster = try RunningCluster(decodingJSON: answer.body, header: answer.first("x-etcd-cluster-id"))
+                if !cluster.members.isEmpty { return cluster }
+            } catch {
+                guard !isFounding else { continue }
+                log.warn("failed to get cluster response", ["address": .string(url + "/members"), "error": .error(error)])
+            }
+        }
+        return nil
+    }
+
+    /// The answers of those that answer.
+    func versions(of members: [MemberRecord]) -> [PeerVersions] {
+        members.compactMap { try? version(of: $0).wait() }
+    }
+
+    // MARK: any time
+
+    /// What a member says of its release, under the first of its URLs that answers.
+    func version(of member: MemberRecord) -> EventLoopFuture<PeerVersions> {
+        ask(member.peerURLs[...], path: "/version", method: "GET", timeout: PeerNetwork.versionTimeout)
+            .flatMapThrowing { try PeerVersions(decodingJSON: $0.body) }
+    }
+
+    /// Tries one URL after the other until one answers at all.
+    func ask(
+        _ urls: ArraySlice<String>, path: String, method: String, body: [UInt8] = [], timeout: Duration
+    ) -> EventLoopFuture<PeerResponse> {
+        guard let url = urls.first else {
+            return eventLoop.makeFailedFuture(PeerRequestError.connect("the member has no URL"))
+        }
+        let fields = body.isEmpty ? [] : [HTTPField("content-type", "application/protobuf")]
+        let request = PeerRequest(method, url: url + path, fields: fields, body: body, timeout: timeout)
+        return client.request(request).flatMapError { error in
+            if urls.count == 1 { return self.eventLoop.makeFailedFuture(error) }
+            return self.ask(urls.dropFirst(), path: path, method: method, body: body, timeout: timeout)
+        }
+    }
+}
