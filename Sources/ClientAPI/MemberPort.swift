@@ -76,7 +76,9 @@ public final class LoopMember {
     }
 
     /// Asks this member, and the one that leads when it is another: until there is an answer, or for as long as a request may take.
-    func submitToLeader(_ question: LeaderQuestion, until deadline: NIODeadline = .now() + .seconds(7), _ completion: @escaping Completion) {
+    func submitToLeader(
+        _ question: LeaderQuestion, until deadline: NIODeadline = .now() + .seconds(7), _ completion: @escaping Completion
+    ) {
         submit(question.command) { [self] answer in
             guard case .refused(let error) = answer, error == .notLeader || error == .noLeader else { return completion(answer) }
             port.askLeader(question, on: eventLoop).assumeIsolated().whenSuccess { [self] answer in

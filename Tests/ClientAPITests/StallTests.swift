@@ -1,6 +1,6 @@
-import NIOEmbedded
 import EtcdAPI
 import Member
+import NIOEmbedded
 import Testing
 
 @testable import ClientAPI
