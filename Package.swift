@@ -99,6 +99,8 @@ let rooms: [Target] = [
                 .when(configuration: .release))
         ]),
     .executableTarget(
+        name: "quorate-simulate", dependencies: ["ClusterSimulation", "Host"], path: "Sources/Simulate", swiftSettings: strict),
+    .executableTarget(
         name: "quorate-bench",
         dependencies: ["PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost", "Host", "Bytes"],
         path: "Sources/Benchmarks", swiftSettings: strict),
@@ -154,6 +156,7 @@ let package = Package(
     name: "quorate",
     products: [
         .executable(name: "quorate", targets: ["quorate"]), .executable(name: "quorate-bench", targets: ["quorate-bench"]),
+        .executable(name: "quorate-simulate", targets: ["quorate-simulate"]),
     ],
     dependencies: [.package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2")],
     targets: rooms + suites)

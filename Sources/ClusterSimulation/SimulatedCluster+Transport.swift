@@ -49,8 +49,10 @@ extension SimulatedCluster {
 
     /// Frees a clogged direction: everything it kept arrives at once.
     public func unclog(_ from: MemberID, _ to: MemberID) {
-        for parcel in network.unclog(from, to) { queue.schedule(.deliver(parcel), at: now) }
+        for parcel in network.unclog(from, to) { unclogged(parcel) }
     }
+
+    func unclogged(_ parcel: Parcel) { queue.schedule(.deliver(parcel), at: now) }
 
     func deliver(_ parcel: Parcel) throws {
         let message = parcel.message

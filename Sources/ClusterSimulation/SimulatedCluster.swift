@@ -10,6 +10,8 @@ import Simulation
 /// Told of everything a cluster does; what it throws ends the run.
 public protocol ClusterObserver: AnyObject {
     func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
+    /// An entry is about to be applied, in the middle of a turn.
+    func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster)
     /// After every turn whose outcome the member's clients can see.
     func published(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
     /// Before it starts again; the disk holds what is left.
@@ -63,6 +65,8 @@ public final class SimulatedCluster {
         return found
     }
 
+    func runningMember(_ id: MemberID) -> SimulatedMember? { members.first { $0.id == id && $0.isRunning } }
+
     /// A machine with an empty disk, to be started as a member that joins.
     @discardableResult
     public func addMember(_ id: MemberID, initialMembers: [MemberRecord] = []) -> SimulatedMember {
@@ -104,6 +108,7 @@ public final class SimulatedCluster {
                 value, machines, committer: committer, first: first, now: now,
                 requestIDs: RequestIDs(memberID: id, milliseconds: wall, lane: 1), failures: failures)
             value.sendEarly = { [unowned self, unowned member, unowned process] in sendEarly($0, member, process) }
+            value.onApplying = { [unowned self, unowned member] in observer?.applying($0, member, self) }
             member.process = process
         } catch {
             return try died(member, "\(error)", failures: failures)
@@ -188,6 +193,12 @@ public final class SimulatedCluster {
 
     // MARK: turns
 
+    /// Its timers are found due at other true times from now on.
+    func changeClock(of member: SimulatedMember, _ change: (inout MemberClock) -> Void) {
+        change(&member.clock)
+        if let wake = member.process?.nextWake { scheduleTurn(member, at: member.clock.time(of: wake)) }
+    }
+
     func scheduleTurn(_ member: SimulatedMember, at time: Instant) {
         guard let process = member.process else { return }
         let time = max(time, now, process.busyUntil, member.pausedUntil)
@@ -205,6 +216,7 @@ public final class SimulatedCluster {
         process.operationsBeforeTurn = member.disk.operationCount
         let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds)
         process.syncEnd = now + sync
+        process.indexBeforeTurn = process.member.storeIndex
         counts.turns += 1
         let output: TurnOutput
         do { output = try process.member.turn(inbox, now: member.clock.reading(now)) } catch {
@@ -265,6 +277,7 @@ public final class SimulatedCluster {
 
     private func publish(_ published: Published, _ member: SimulatedMember, _ process: MemberProcess) throws {
         process.published = published
+        process.publishedIndex = process.member.storeIndex
         let status = published.status
         note(.published, member.id, status.appliedIndex &* 31 &+ UInt64(published.view.currentRevision) &* 7 &+ status.term)
         try observer?.published(member, self)

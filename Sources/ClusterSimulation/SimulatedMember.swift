@@ -55,6 +55,9 @@ final class MemberProcess {
     let member: Member
     var committer: PageCommitter
     var published: Published
+    /// The newest entry that ``published`` shows.
+    var publishedIndex: LogIndex = 0
+    var indexBeforeTurn: LogIndex = 0
     let hub: WatchHub
     var inbox = Inbox()
     var requestIDs: RequestIDs

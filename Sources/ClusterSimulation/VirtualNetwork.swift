@@ -47,6 +47,16 @@ public final class VirtualNetwork {
         return clogged[link] == nil ? kept.removeValue(forKey: link) ?? [] : []
     }
 
+    /// Frees everything; returns what clogged links kept, in a fixed order.
+    func clear() -> [Parcel] {
+        let links = kept.keys.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
+        let parcels = links.flatMap { kept[$0] ?? [] }
+        cut = [:]
+        clogged = [:]
+        kept = [:]
+        return parcels
+    }
+
     private func lower(_ counts: inout [Link: Int], _ link: Link) {
         guard let count = counts[link] else { return }
         counts[link] = count == 1 ? nil : count - 1

@@ -77,6 +77,10 @@ public final class Member {
     /// Takes messages that need not wait for this member's disk, in the middle of a turn, so that all members write at once.
     /// Without it they are in the turn's output.
     public var sendEarly: (([Raft.Message]) -> Void)?
+    /// Sees every entry right before it is applied, those applied before a restart too; for the simulator's checkers.
+    package var onApplying: ((Entry) -> Void)?
+    /// The newest entry whose changes the store holds; after a restart raft is behind it until it has caught up.
+    package var storeIndex: LogIndex { machine.appliedIndex }
 
     public init(_ opened: consuming OpenedMember, now: Instant) throws(MemberFailure) {
         settings = opened.settings
@@ -181,6 +185,7 @@ public final class Member {
         guard let last = entries.last else { return }
         var began = settings.meter?.now()
         for entry in entries {
+            onApplying?(entry)
             if entry.kind == .normal {
                 try applyNormal(entry, now: now, &began)
             } else {

@@ -5,15 +5,28 @@ import MVCC
 extension WatchHub {
     func deliverToSynced() throws(StoreError) {
         let from = position + 1
+        if from < view.compactRevision {
+            // Changes and the compaction that removed them became visible at once: nobody can be told of them any more.
+            for watcher in streams.flatMap(\.orderedWatchers) where watcher.state == .synced {
+                synced.remove(watcher)
+                fallBehind(watcher, next: from)
+            }
+            position = view.currentRevision
+            return
+        }
         let reached = try scan(from: from) { key, body in synced.forEach(watching: key, body) }
         position = reached
         flush { watcher in
             // Its peer does not read: from here on it reads history by itself.
             synced.remove(watcher)
-            watcher.state = .unsynced
-            watcher.next = from
-            unsynced.append(watcher)
+            fallBehind(watcher, next: from)
         }
+    }
+
+    private func fallBehind(_ watcher: Watcher, next: Int64) {
+        watcher.state = .unsynced
+        watcher.next = next
+        unsynced.append(watcher)
     }
 
     func deliverToUnsynced() throws(StoreError) {

@@ -244,4 +244,22 @@ import Watch
         bench.hub.close(stream)
         #expect(bench.hub.isEmpty && bench.hub.watcherCount == 0)
     }
+
+    /// Found by the simulator: a turn that applies writes and a compaction past them shows a synced watcher both at once.
+    @Test func changesCompactedBeforeTheyWereSeenEndTheWatch() throws {
+        let bench = try Bench()
+        let peer = Peer()
+        let stream = bench.hub.open(peer)
+        try bench.watch(stream, WatchCreateRequest("a", end: "c"))
+        try bench.write(.put("a", "1"))
+        _ = peer.take()
+        bench.data.write(.put("a", "2"))
+        bench.data.write(.put("a", "3"))
+        try bench.data.compact(at: 4)
+        try bench.data.finishCompaction()
+        try bench.deliver()
+        let told = peer.take()
+        #expect(told.count == 1 && told[0].canceled && told[0].compactRevision == 4 && told[0].events.isEmpty)
+        #expect(bench.hub.watcherCount == 0)
+    }
 }

@@ -1,0 +1,233 @@
+import Bytes
+import EtcdAPI
+import Host
+import MVCC
+import Member
+import Raft
+import StateMachine
+
+/// Everybody who asks the cluster for something, and what the answers must be.
+///
+/// Answers to requests of the log are the model's at their place in it. Their places, and what reads see, are in the order of
+/// real time: after everything that had been answered when they were asked.
+final class Clients {
+    private enum Kind {
+        case proposal(InternalRaftRequest.Request, requestID: UInt64)
+        case range(RangeRequest)
+        case readOnlyTransaction(TxnRequest)
+        case renewal(Int64)
+        case times(Int64)
+        case other
+    }
+
+    private struct Pending {
+        let kind: Kind
+        let begun: Instant
+        /// Everything up to here was answered before.
+        let floorIndex: LogIndex
+        let floorRevision: Int64
+        let member: MemberID
+    }
+
+    private unowned let cluster: SimulatedCluster
+    private let log: LogChecker
+    private let leases: LeaseChecker
+    private var pending: [UInt64: Pending] = [:]
+    private var floorIndex: LogIndex = 0
+    private var floorRevision: Int64 = 1
+    private(set) var counts = ClientCounts()
+    /// Seeded bugs make reads stale.
+    var readsWithoutAsking = false
+
+    init(_ cluster: SimulatedCluster, _ log: LogChecker, _ leases: LeaseChecker) {
+        self.cluster = cluster
+        self.log = log
+        self.leases = leases
+    }
+
+    // MARK: asking
+
+    func run(_ operation: Operation, at id: MemberID) throws {
+        guard let member = cluster.runningMember(id), let process = member.process else { return }
+        counts.asked += 1
+        switch operation {
+        case .propose(let request, let physical): propose(request, physical: physical, at: id)
+        case .leaseSession(let lease, let ttl, let renewals):
+            let begun = cluster.now
+            propose(.leaseGrant(LeaseGrantRequest(ttl: ttl, id: lease)), physical: false, at: id)
+            keepAlive(lease, ttl: ttl, renewals: renewals, from: begun)
+        case .range(let request) where request.serializable:
+            try check(range: request, on: process.published, floor: nil)
+            counts.serializableReads += 1
+        case .range(let request): try read(.range(request), at: id, process)
+        case .readOnlyTransaction(let request): try read(.readOnlyTransaction(request), at: id, process)
+        case .timeToLive(let lease): add(.times(lease), cluster.call(.leaseTimeToLive(lease, keys: true), on: id), at: id)
+        }
+    }
+
+    func call(_ command: MemberCommand, at id: MemberID) {
+        guard cluster.runningMember(id) != nil else { return }
+        add(.other, cluster.call(command, on: id), at: id)
+    }
+
+    private func add(_ kind: Kind, _ call: UInt64, at id: MemberID) {
+        pending[call] = Pending(
+            kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
+    }
+
+    private func propose(_ request: InternalRaftRequest.Request, physical: Bool, at id: MemberID) {
+        let (call, requestID) = cluster.propose(request, on: id, afterCompaction: physical)
+        log.await(requestID)
+        if case .leaseGrant = request { leases.asked(requestID, at: cluster.now) }
+        add(.proposal(request, requestID: requestID), call, at: id)
+    }
+
+    /// As the client API does: at once where the published state is the newest there can be.
+    private func read(_ kind: Kind, at id: MemberID, _ process: MemberProcess) throws {
+        if process.published.status.readsAreLinearizable || readsWithoutAsking {
+            let now = Pending(kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
+            return try finishRead(now, process)
+        }
+        add(kind, cluster.call(.readIndex, on: id), at: id)
+    }
+
+    private func keepAlive(_ lease: Int64, ttl: Int64, renewals: Int, from begun: Instant) {
+        for number in 0..<renewals {
+            let time = begun + Instant.Span(nanoseconds: ttl * 1_000_000_000 / 3 * Int64(number + 1))
+            cluster.schedule(at: time) { [unowned self] in
+                // Whoever asks goes to the leader that some member names.
+                guard let leader = cluster.members.compactMap({ $0.published?.status.leader }).first(where: { $0 != 0 }),
+                    cluster.runningMember(leader) != nil
+                else { return }
+                add(.renewal(lease), cluster.call(.renewLease(lease), on: leader), at: leader)
+            }
+        }
+    }
+
+    // MARK: answers
+
+    func answered(_ call: UInt64, _ answer: MemberAnswer, _ member: SimulatedMember) throws {
+        guard let pending = pending.removeValue(forKey: call), let process = member.process else {
+            throw Violation("answers", "m\(member.id) answers request \(call) again: \(answer)")
+        }
+        counts.answered += 1
+        switch (pending.kind, answer) {
+        case (.proposal(let request, let id), .applied(let reply)): try finish(request, id, reply, pending, member)
+        case (.range, .done), (.readOnlyTransaction, .done): try finishRead(pending, process)
+        case (.renewal(let lease), .leaseRenewed):
+            leases.renewed(lease, asked: pending.begun)
+            counts.renewals += 1
+        case (.times(let lease), .leaseTimes(let remaining, let granted, let keys)):
+            try checkTimes(lease, remaining, granted, keys, process)
+        case (_, .refused): counts.refused += 1
+        default: break
+        }
+    }
+
+    private func finish(
+        _ request: InternalRaftRequest.Request, _ id: UInt64, _ reply: ApplyReply, _ pending: Pending, _ member: SimulatedMember
+    ) throws {
+        guard let outcome = log.take(id) else {
+            throw Violation("durability", "m\(member.id) acknowledged \(request), which nobody's log holds")
+        }
+        if let difference = outcome.reply.difference(to: reply, revision: outcome.revision) {
+            throw Violation("linearizability", "\(request) at \(outcome.index): \(difference)")
+        }
+        guard outcome.index > pending.floorIndex else {
+            throw Violation(
+                "linearizability", "\(request) is at \(outcome.index), after the answer to what is at \(pending.floorIndex)")
+        }
+        guard outcome.revision >= pending.floorRevision else {
+            throw Violation(
+                "linearizability", "\(request) led to revision \(outcome.revision), after \(pending.floorRevision) was seen")
+        }
+        floorIndex = max(floorIndex, outcome.index)
+        floorRevision = max(floorRevision, outcome.revision)
+        counts.acknowledged += 1
+    }
+
+    private func finishRead(_ pending: Pending, _ process: MemberProcess) throws {
+        let published = process.published
+        guard published.view.currentRevision >= pending.floorRevision, process.publishedIndex >= pending.floorIndex else {
+            throw Violation(
+                "linearizability",
+                "a read at m\(pending.member) saw revision \(published.view.currentRevision) at index \(process.publishedIndex), "
+                    + "after \(pending.floorRevision) at \(pending.floorIndex) had been seen")
+        }
+        switch pending.kind {
+        case .range(let request): try check(range: request, on: published, floor: pending.floorRevision)
+        case .readOnlyTransaction(let request): try check(transaction: request, on: published)
+        default: break
+        }
+        floorIndex = max(floorIndex, process.publishedIndex)
+        floorRevision = max(floorRevision, published.view.currentRevision)
+        counts.linearizableReads += 1
+    }
+
+    // MARK: reads
+
+    /// What a member reads is what the model held at the revision it tells.
+    func check(range request: RangeRequest, on published: Published, floor: Int64?) throws {
+        let view = published.view
+        let expected = log.model.range(request, current: view.currentRevision, compactRevision: view.compactRevision)
+        let found: Result<RangeResponse, EtcdError>
+        do {
+            var reader = try view.reader()
+            var writer = ByteWriter(capacity: 256)
+            try RangeQuery(request).encode(
+                header: ResponseHeader(), from: &reader, current: view.currentRevision, into: &writer)
+            found = .success(try RangeResponse(decoding: writer.array()))
+        } catch StoreError.compacted {
+            found = .failure(.compacted)
+        } catch StoreError.futureRevision {
+            found = .failure(.futureRevision)
+        }
+        guard found == expected else {
+            throw Violation("reads", "\(request) at revision \(view.currentRevision): \(found) where \(expected) was due")
+        }
+    }
+
+    private func check(transaction request: TxnRequest, on published: Published) throws {
+        let view = published.view
+        guard let transaction = ReadOnlyTransaction(request) else { return }
+        let expected = log.model.readOnly(request, current: view.currentRevision, compactRevision: view.compactRevision)
+        let found: Result<TxnResponse, EtcdError>
+        do {
+            var reader = try view.reader()
+            var writer = ByteWriter(capacity: 256)
+            try transaction.encode(header: ResponseHeader(), from: &reader, into: &writer)
+            found = .success(try TxnResponse(decoding: writer.array()))
+        } catch StoreError.compacted {
+            found = .failure(.compacted)
+        } catch StoreError.futureRevision {
+            found = .failure(.futureRevision)
+        }
+        guard found == expected else {
+            throw Violation("reads", "\(request) at revision \(view.currentRevision): \(found) where \(expected) was due")
+        }
+    }
+
+    private func checkTimes(
+        _ lease: Int64, _ remaining: Int64, _ granted: Int64, _ keys: [[UInt8]], _ process: MemberProcess
+    ) throws {
+        // A leader that others have overtaken does not know what became of the lease; and it looks before it applies.
+        guard process.indexBeforeTurn == log.lastIndex else { return }
+        guard log.model.leases[lease] == granted, log.model.keys(of: lease) == keys, remaining <= granted + 1 else {
+            let (ttl, held) = (log.model.leases[lease] ?? 0, log.model.keys(of: lease).count)
+            throw Violation(
+                "leases", "lease \(lease): \(remaining) of \(granted) s, \(keys.count) keys; it is of \(ttl) s, with \(held) keys"
+            )
+        }
+    }
+}
+
+/// What clients asked and got.
+public struct ClientCounts: Equatable, Sendable {
+    public var asked = 0
+    public var answered = 0
+    public var acknowledged = 0
+    public var refused = 0
+    public var linearizableReads = 0
+    public var serializableReads = 0
+    public var renewals = 0
+}

@@ -1,0 +1,208 @@
+import EtcdAPI
+import Host
+import Member
+import PageStore
+import Raft
+import Records
+import Simulation
+
+/// What one run is; two runs of equal settings are equal to the last bit.
+public struct RunSettings: Sendable {
+    public var seed: UInt64
+    /// How long faults and clients go on; healing comes on top.
+    public var span = Instant.Span.seconds(20)
+    public var profile = FaultProfile.everything
+    public var bug: SeededBug?
+    /// Numbers of the faults and operations to leave out; shrinking adds to them.
+    public var withoutFaults: Set<Int> = []
+    public var withoutOperations: Set<Int> = []
+
+    public init(seed: UInt64) { self.seed = seed }
+}
+
+/// How a run ended.
+public struct RunOutcome: Sendable {
+    public var violation: String?
+    /// The violation's kind.
+    public var kind: String?
+    public var digest: UInt64
+    public var cluster: ClusterCounts
+    public var clients: ClientCounts
+    public var faults: Int
+    public var operations: Int
+    public var virtualTime: Instant.Span
+    public var watchEvents: Int
+    public var expirations: Int
+    public var hashes: Int
+    /// Different combinations of what members were doing that were seen.
+    public var states: Set<UInt64>
+}
+
+/// One run: a cluster, its clients and watchers, faults, and everybody who checks. Ends at the first violation.
+public final class SimulationRun: ClusterObserver {
+    let settings: RunSettings
+    let cluster: SimulatedCluster
+    let log: LogChecker
+    let leases = LeaseChecker()
+    let clients: Clients
+    let driver: FaultDriver
+    let plan: FaultPlan
+    let profile: WorkloadProfile
+    let operationGap: Int64
+    var sessions: [WatchSession] = []
+    var random: SeededRandom
+    var hashes: [HashPlace: UInt32] = [:]
+    var states: Set<UInt64> = []
+    private var early: (any Error)?
+    private(set) var operations = 0
+    private(set) var isHealed = false
+    /// The largest index and revision each member has shown in its present life.
+    private var shown: [MemberID: (life: Int, index: LogIndex, revision: Int64)] = [:]
+
+    struct HashPlace: Hashable {
+        let revision: Int64
+        let compactRevision: Int64
+    }
+
+    public init(_ settings: RunSettings, trace: ((Instant, String) -> Void)? = nil) throws {
+        self.settings = settings
+        var random = SeededRandom(seed: settings.seed)
+        let options = SimulationRun.drawOptions(settings, &random)
+        profile = WorkloadProfile(&random)
+        operationGap = [4_000_000, 15_000_000, 60_000_000][Int.random(in: 0..<3, using: &random)]
+        self.random = random
+        plan = FaultPlan(seed: settings.seed, span: settings.span, profile: settings.profile)
+        log = LogChecker(smallestTTL: 2)
+        cluster = try SimulatedCluster(options, started: false)
+        clients = Clients(cluster, log, leases)
+        driver = FaultDriver(cluster, clients, leases)
+        cluster.trace = trace
+        cluster.observer = self
+        // A clock may run a twentieth fast.
+        leases.fastestPercent = 106
+        log.onGrant = { [unowned self] id, ttl, request in leases.granted(id, ttl: ttl, requestID: request) }
+        log.onClientRevocation = { [unowned self] in leases.revokedByClient($0) }
+        log.onRevocation = { [unowned self] in try leases.ended($0, now: cluster.now) }
+    }
+
+    private static func drawOptions(_ settings: RunSettings, _ random: inout SeededRandom) -> ClusterOptions {
+        let founders = [1, 3, 3, 3, 3, 3, 3, 5, 5, 2][Int.random(in: 0..<10, using: &random)]
+        let snapshotCount: UInt64 = [15, 60, 400, 10_000][Int.random(in: 0..<4, using: &random)]
+        let commitMilliseconds: Int64 = [5, 100, 100, 700][Int.random(in: 0..<4, using: &random)]
+        let preVote = Int.random(in: 0..<5, using: &random) > 0
+        return ClusterOptions(founders: founders, seed: settings.seed) {
+            $0.snapshotCount = snapshotCount
+            $0.catchUpEntries = max(5, snapshotCount / 4)
+            $0.commitInterval = .milliseconds(commitMilliseconds)
+            $0.preVote = preVote
+            $0.quota = nil
+        }
+    }
+
+    /// Runs to the end or the first violation.
+    public func run() -> RunOutcome {
+        var violation: Violation?
+        do { try runAll() } catch let found as Violation { violation = found } catch {
+            violation = Violation("error", "\(error)")
+        }
+        if let violation { cluster.say { "VIOLATION \(violation)" } }
+        return RunOutcome(
+            violation: violation?.description, kind: violation?.kind, digest: cluster.digest, cluster: cluster.counts,
+            clients: clients.counts, faults: driver.struck, operations: operations,
+            virtualTime: cluster.now - Instant(nanoseconds: 10_000_000_000),
+            watchEvents: sessions.reduce(0) { $0 + $1.eventCount }, expirations: leases.expirations, hashes: hashes.count,
+            states: states)
+    }
+
+    private func runAll() throws {
+        for member in cluster.members { try cluster.start(member.id) }
+        driver.schedule(plan.faults.filter { !settings.withoutFaults.contains($0.number) })
+        scheduleOperation(0, at: cluster.now)
+        scheduleSessions()
+        try cluster.run(for: settings.span)
+        try throwEarly()
+        try heal()
+    }
+
+    func stopOperations() { isHealed = true }
+
+    func throwEarly() throws {
+        if let early { throw early }
+        for session in sessions { if let failure = session.failure { throw failure } }
+    }
+
+    // MARK: clients
+
+    private func scheduleOperation(_ number: Int, at time: Instant) {
+        cluster.schedule(at: time) { [unowned self] in
+            if isHealed { return }
+            if !settings.withoutOperations.contains(number) { try operate(number) }
+            let gap = Instant.Span(nanoseconds: operationGap / 4 + Int64(operationDraw(number) % UInt64(operationGap) * 3 / 2))
+            scheduleOperation(number + 1, at: cluster.now + gap)
+        }
+    }
+
+    private func operationDraw(_ number: Int) -> UInt64 {
+        var random = SeededRandom(seed: settings.seed &+ UInt64(number) &* 77)
+        return random.next() >> 8
+    }
+
+    private func operate(_ number: Int) throws {
+        let running = cluster.members.filter(\.isRunning)
+        guard !running.isEmpty else { return }
+        let choice = operationDraw(number)
+        let leader = cluster.leaders.first
+        let member = choice % 3 == 0 ? running[Int(choice / 3 % UInt64(running.count))] : leader ?? running[0]
+        guard let published = member.published else { return }
+        operations += 1
+        var draw = OperationDraw(
+            profile: profile, seed: settings.seed, number: number, revision: published.view.currentRevision)
+        try clients.run(draw.draw(), at: member.id)
+    }
+
+    // MARK: observing
+
+    public func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {}
+
+    public func ended(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
+        shown[member.id] = nil
+        for session in sessions where session.at == member.id { session.detach(from: nil) }
+        try checkPageFile(of: member)
+    }
+
+    public func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster) {
+        guard early == nil else { return }
+        do { try log.sawApplying(entry, by: member.id) } catch { early = error }
+    }
+
+    public func answered(
+        _ reply: ReplyAddress, _ answer: MemberAnswer, _ member: SimulatedMember, _ cluster: SimulatedCluster
+    ) throws {
+        try throwEarly()
+        try clients.answered(reply.request, answer, member)
+    }
+
+    public func published(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
+        try throwEarly()
+        guard let process = member.process else { return }
+        let index = process.publishedIndex
+        let view = process.published.view
+        guard index <= log.lastIndex else {
+            throw Violation("agreement", "m\(member.id) shows index \(index), which nobody applied")
+        }
+        guard view.currentRevision == log.revisions[Int(index)], view.compactRevision == log.compactRevisions[Int(index)] else {
+            throw Violation(
+                "state",
+                "m\(member.id) at index \(index) shows revision \(view.currentRevision), compacted at \(view.compactRevision); "
+                    + "it is \(log.revisions[Int(index)]), compacted at \(log.compactRevisions[Int(index)])")
+        }
+        if let before = shown[member.id], before.life == member.life {
+            guard before.index <= index, before.revision <= view.currentRevision else {
+                throw Violation("state", "m\(member.id) goes back to index \(index) from \(before.index)")
+            }
+        }
+        shown[member.id] = (member.life, index, view.currentRevision)
+        noteState()
+        if Int.random(in: 0..<40, using: &random) == 0 { try checkHash(of: member, process) }
+    }
+}
