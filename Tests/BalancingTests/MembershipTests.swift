@@ -1,0 +1,146 @@
+import Balancing
+import Host
+import Testing
+
+/// Following the cluster's members. #3092 and #2835: a failed refresh emptied the list; #8132: replacing all members lost the cluster;
+/// #3177: stuck on the old ensemble after a disaster.
+struct MembershipTests {
+    private let seeds = World.endpoints(3)
+
+    private func member(_ id: UInt64, _ address: EndpointAddress) -> MemberListing.Member {
+        MemberListing.Member(id: id, clientAddresses: [address])
+    }
+
+    private func listing(_ members: [(UInt64, EndpointAddress)], cluster: UInt64 = World.cluster) -> MemberListing {
+        MemberListing(clusterID: cluster, members: members.map { member($0.0, $0.1) })
+    }
+
+    private func address(_ number: Int) -> EndpointAddress {
+        EndpointAddress(scheme: .http, host: "10.0.0.\(number)", port: 2379)
+    }
+
+    /// #3092, #2835
+    @Test func failedAndEmptyRefreshesChangeNothing() {
+        var world = World(seeds: seeds)
+        world.run(100_000)
+        #expect(world.addresses == seeds.map(\.address))
+        world.listing = MemberListing(clusterID: World.cluster, members: [])
+        world.run(100_000)
+        #expect(world.addresses == seeds.map(\.address))
+        world.change { $0.seedsChanged([], now: $1) }
+        #expect(world.addresses == seeds.map(\.address))
+        world.listing = listing([(9, address(9))], cluster: 7)
+        world.run(100_000)
+        #expect(world.addresses == seeds.map(\.address))
+    }
+
+    /// #8132
+    @Test func allMembersAreReplacedOneAfterTheOther() {
+        var world = World(seeds: seeds)
+        var members = seeds.enumerated().map { (UInt64($0.offset + 1), $0.element.address) }
+        world.listing = listing(members)
+        world.run(5_000)
+        for (index, number) in [4, 5, 6].enumerated() {
+            world.behaviours[members[index].1] = .refuses
+            members[index] = (UInt64(number), address(number))
+            world.memberIDs[address(number)] = UInt64(number)
+            world.listing = listing(members)
+            // A member that went down is a reason to look at once.
+            world.run(5_000)
+            #expect(world.standing(address(number)) == .serving)
+        }
+        #expect(world.view.endpoints.filter { $0.standing == .serving }.map(\.address) == [address(4), address(5), address(6)])
+        // The list is kept for the next start, which finds the cluster although no seed is left.
+        let kept = world.stored.last
+        #expect(kept?.members == [address(4), address(5), address(6)] && kept?.clusterID == World.cluster)
+        var restarted = World(
+            seeds: seeds, known: kept, behaviours: Dictionary(uniqueKeysWithValues: seeds.map { ($0.address, .refuses) }),
+            memberIDs: [address(4): 4, address(5): 5, address(6): 6])
+        restarted.run(3_000)
+        #expect(restarted.view.endpoints.filter { $0.standing == .serving }.count == 3)
+    }
+
+    @Test func whatWasKeptForOtherSeedsIsNotUsed() {
+        let known = KnownCluster(clusterID: 7, seeds: [address(8)], members: [address(9)])
+        var world = World(seeds: seeds, known: known)
+        world.run(100)
+        #expect(world.addresses == seeds.map(\.address))
+        #expect(world.monitor.pinnedCluster == World.cluster)
+    }
+
+    @Test func oneMemberUnderTwoAddressesIsUsedByTheOperators() {
+        var world = World(seeds: seeds)
+        let other = EndpointAddress(scheme: .http, host: "etcd-1.example", port: 2379)
+        world.memberIDs[other] = 1
+        world.listing = listing([(1, other), (2, address(2)), (3, address(3))])
+        world.run(5_000)
+        #expect(world.addresses == seeds.map(\.address))
+        // Once the operator's address is dead, the member's own is used.
+        world.behaviours[address(1)] = .refuses
+        world.run(10_000)
+        #expect(world.standing(other) == .serving)
+    }
+
+    @Test func loopbackAddressesOfRemoteMembersAreNotUsed() {
+        var world = World(seeds: seeds)
+        let local = EndpointAddress(scheme: .http, host: "localhost", port: 2379)
+        world.listing = listing([(1, address(1)), (2, address(2)), (3, address(3)), (4, local)])
+        world.run(5_000)
+        #expect(!world.addresses.contains(local))
+    }
+
+    @Test func removedMembersAreLeftAndGone() {
+        var world = World(seeds: [seeds[0]])
+        world.memberIDs[address(2)] = 2
+        world.listing = listing([(1, address(1)), (2, address(2))])
+        world.run(5_000)
+        #expect(world.addresses == [address(1), address(2)])
+        world.listing = listing([(1, address(1))])
+        world.run(60_000)
+        #expect(world.addresses == [address(1)])
+        #expect(world.left.map(\.reason) == [.removed] && world.removed.count == 1)
+    }
+
+    @Test func newSeedsTakeThePlaceOfTheOld() {
+        var world = World(seeds: seeds)
+        world.run(1_000)
+        world.change { $0.seedsChanged([Seed(address(3)), Seed(address(4))], now: $1) }
+        world.run(1_000)
+        #expect(world.addresses == [address(3), address(4)])
+        #expect(world.view.endpoints.allSatisfy { $0.standing == .serving })
+    }
+
+    // MARK: The cluster
+
+    @Test func theClusterOfMostIsPinned() {
+        var world = World(seeds: seeds, behaviours: [address(1): .inCluster(7)])
+        world.run(100)
+        #expect(world.monitor.pinnedCluster == World.cluster)
+        #expect(world.standing(address(1)) == .forbidden)
+    }
+
+    @Test func theOperatorsClusterIsPinnedWhateverIsFound() {
+        var settings = BalancingSettings()
+        settings.clusterID = 7
+        var world = World(settings, seeds: seeds)
+        world.run(100_000)
+        #expect(world.view.endpoints.allSatisfy { $0.standing == .forbidden })
+        #expect(world.monitor.pinnedCluster == 7)
+    }
+
+    /// #3177
+    @Test func aRestoredClusterIsTakenAfterAWhile() {
+        var world = World(seeds: seeds)
+        world.run(1_000)
+        for seed in seeds { world.behaviours[seed.address] = .inCluster(7) }
+        world.run(5_000)
+        #expect(world.view.endpoints.allSatisfy { $0.standing == .forbidden })
+        world.run(10_000)
+        #expect(world.monitor.pinnedCluster == 7)
+        #expect(world.view.endpoints.allSatisfy { $0.standing == .serving })
+        // One stray endpoint of another cluster does not move anything.
+        world.behaviours[address(1)] = .inCluster(8)
+        world.run(60_000)
+        #expect(world.monitor.pinnedCluster == 7)
+    }
+}
