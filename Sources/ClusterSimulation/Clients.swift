@@ -195,7 +195,7 @@ final class Clients {
         do {
             var reader = try view.reader()
             var writer = ByteWriter(capacity: 256)
-            try transaction.encode(header: ResponseHeader(), from: &reader, into: &writer)
+            _ = try transaction.encode(header: ResponseHeader(), from: &reader, into: &writer)
             found = .success(try TxnResponse(decoding: writer.array()))
         } catch StoreError.compacted {
             found = .failure(.compacted)
