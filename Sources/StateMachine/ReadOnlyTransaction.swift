@@ -22,6 +22,7 @@ public struct ReadOnlyTransaction {
     }
 
     /// Encodes the `TxnResponse`; returns how many ranges it answers.
+    @discardableResult
     public func encode(
         header: ResponseHeader, from reader: inout Reader, into writer: inout ByteWriter
     ) throws(StoreError) -> Int {
