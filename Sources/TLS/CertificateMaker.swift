@@ -26,18 +26,20 @@ struct MadeCertificate {
     init(_ description: CertificateDescription, issuer: MadeCertificate? = nil) throws(TLSError) {
         LibraryErrors.clear()
         guard let keyPointer = copenssl_make_p521_key() else { throw Self.failure("no key") }
-        let key = PrivateKey(owning: keyPointer)
+        key = PrivateKey(owning: keyPointer)
         guard let pointer = X509_new() else { throw Self.failure("no memory") }
-        let certificate = Certificate(owning: pointer)
+        certificate = Certificate(owning: pointer)
         try Self.fill(pointer, description)
-        let signer = issuer?.certificate.pointer ?? pointer
-        guard X509_set_version(pointer, 2) == 1, X509_set_pubkey(pointer, keyPointer) == 1,
-            X509_set_issuer_name(pointer, X509_get_subject_name(signer)) == 1
-        else { throw Self.failure("fields refused") }
-        for (kind, value) in Self.extensions(description) { try Self.add(kind, value, to: pointer, signer: signer) }
-        guard X509_sign(pointer, issuer?.key.pointer ?? keyPointer, EVP_sha512()) > 0 else { throw Self.failure("not signed") }
-        self.certificate = certificate
-        self.key = key
+        guard X509_set_version(pointer, 2) == 1, X509_set_pubkey(pointer, keyPointer) == 1 else {
+            throw Self.failure("fields refused")
+        }
+        try (issuer?.certificate ?? certificate).withPointer { signer throws(TLSError) in
+            guard X509_set_issuer_name(pointer, X509_get_subject_name(signer)) == 1 else { throw Self.failure("issuer refused") }
+            for (kind, value) in Self.extensions(description) { try Self.add(kind, value, to: pointer, signer: signer) }
+        }
+        guard (issuer?.key ?? key).withPointer({ X509_sign(pointer, $0, EVP_sha512()) }) > 0 else {
+            throw Self.failure("not signed")
+        }
     }
 
     private static func failure(_ otherwise: String) -> TLSError {
@@ -88,12 +90,14 @@ struct MadeCertificate {
     // MARK: PEM
 
     func certificatePEM() throws(TLSError) -> [UInt8] {
-        try Self.text { PEM_write_bio_X509($0, certificate.pointer) }
+        try certificate.withPointer { pointer throws(TLSError) in try Self.text { PEM_write_bio_X509($0, pointer) } }
     }
 
     /// "EC PRIVATE KEY", as etcd writes it.
     func keyPEM() throws(TLSError) -> [UInt8] {
-        try Self.text { PEM_write_bio_PrivateKey_traditional($0, key.pointer, nil, nil, 0, nil, nil) }
+        try key.withPointer { pointer throws(TLSError) in
+            try Self.text { PEM_write_bio_PrivateKey_traditional($0, pointer, nil, nil, 0, nil, nil) }
+        }
     }
 
     private static func text(_ write: (OpaquePointer) -> Int32) throws(TLSError) -> [UInt8] {

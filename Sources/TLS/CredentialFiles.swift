@@ -31,10 +31,11 @@ enum CredentialFiles {
     /// All certificates of a PEM text, in its order; other blocks are skipped.
     static func certificates(_ path: String) throws(TLSError) -> [Certificate] {
         var found: [Certificate] = []
-        let source = try MemorySource(contents(path))
         LibraryErrors.clear()
-        while let certificate = PEM_read_bio_X509(source.bio, nil, refusePassword, nil) {
-            found.append(Certificate(owning: certificate))
+        reading(try contents(path)) { source in
+            while let certificate = PEM_read_bio_X509(source, nil, refusePassword, nil) {
+                found.append(Certificate(owning: certificate))
+            }
         }
         let error = ERR_peek_last_error()
         let isAtEnd = copenssl_library(error) == ERR_LIB_PEM && copenssl_reason(error) == PEM_R_NO_START_LINE
@@ -49,9 +50,9 @@ enum CredentialFiles {
     }
 
     static func key(_ path: String) throws(TLSError) -> PrivateKey {
-        let source = try MemorySource(contents(path))
         LibraryErrors.clear()
-        guard let key = PEM_read_bio_PrivateKey(source.bio, nil, refusePassword, nil) else {
+        let key = reading(try contents(path)) { PEM_read_bio_PrivateKey($0, nil, refusePassword, nil) }
+        guard let key else {
             throw .file(path: path, reason: "tls: failed to read the key: " + LibraryErrors.take(otherwise: "no key found"))
         }
         return PrivateKey(owning: key)
@@ -61,20 +62,28 @@ enum CredentialFiles {
     static func revokedSerials(_ path: String) throws(TLSError) -> Set<[UInt8]> {
         let bytes = try contents(path)
         LibraryErrors.clear()
-        var list = PEM_read_bio_X509_CRL(MemorySource(bytes).bio, nil, refusePassword, nil)
-        if list == nil { list = d2i_X509_CRL_bio(MemorySource(bytes).bio, nil) }
-        guard let list else {
-            LibraryErrors.clear()
-            throw .file(path: path, reason: "x509: malformed crl")
-        }
-        defer { X509_CRL_free(list) }
+        let list =
+            reading(bytes) { PEM_read_bio_X509_CRL($0, nil, refusePassword, nil) } ?? reading(bytes) { d2i_X509_CRL_bio($0, nil) }
         LibraryErrors.clear()
+        guard let list else { throw .file(path: path, reason: "x509: malformed crl") }
+        defer { X509_CRL_free(list) }
         var serials: Set<[UInt8]> = []
         guard let revoked = X509_CRL_get_REVOKED(list) else { return [] }
         for index in 0..<max(0, copenssl_count_revoked(revoked)) {
             if let serial = copenssl_revoked_serial_at(revoked, index) { serials.insert(magnitude(serial)) }
         }
         return serials
+    }
+
+    /// Lends bytes as a BIO.
+    private static func reading<Result>(_ bytes: [UInt8], _ body: (OpaquePointer) -> Result) -> Result {
+        bytes.withUnsafeBytes { raw in
+            guard let source = BIO_new_mem_buf(raw.baseAddress ?? UnsafeRawPointer(bitPattern: 1), Int32(raw.count)) else {
+                preconditionFailure("OpenSSL is out of memory")
+            }
+            defer { BIO_free(source) }
+            return body(source)
+        }
     }
 
     static func magnitude(_ integer: UnsafePointer<ASN1_INTEGER>) -> [UInt8] {
@@ -86,35 +95,26 @@ enum CredentialFiles {
 /// Encrypted keys are refused: without this OpenSSL would ask for the password on the terminal.
 private func refusePassword(_: UnsafeMutablePointer<CChar>?, _: Int32, _: Int32, _: UnsafeMutableRawPointer?) -> Int32 { 0 }
 
-/// A certificate of the library's, freed with the last reference.
+/// A certificate of the library's, freed with the last reference: use the pointer inside ``withPointer(_:)`` only.
 final class Certificate {
-    let pointer: OpaquePointer
+    private let pointer: OpaquePointer
     init(owning pointer: OpaquePointer) { self.pointer = pointer }
     deinit { X509_free(pointer) }
+
+    func withPointer<Result, Failure: Error>(_ body: (OpaquePointer) throws(Failure) -> Result) throws(Failure) -> Result {
+        defer { extendLifetime(self) }
+        return try body(pointer)
+    }
 }
 
+/// A key, likewise.
 final class PrivateKey {
-    let pointer: OpaquePointer
+    private let pointer: OpaquePointer
     init(owning pointer: OpaquePointer) { self.pointer = pointer }
     deinit { EVP_PKEY_free(pointer) }
-}
 
-/// Bytes that the library reads through a BIO.
-final class MemorySource {
-    let bio: OpaquePointer
-    private let bytes: UnsafeMutableBufferPointer<UInt8>
-
-    init(_ contents: [UInt8]) {
-        bytes = .allocate(capacity: max(1, contents.count))
-        _ = bytes.initialize(from: contents)
-        guard let bio = BIO_new_mem_buf(bytes.baseAddress, Int32(contents.count)) else {
-            preconditionFailure("OpenSSL is out of memory")
-        }
-        self.bio = bio
-    }
-
-    deinit {
-        BIO_free(bio)
-        bytes.deallocate()
+    func withPointer<Result, Failure: Error>(_ body: (OpaquePointer) throws(Failure) -> Result) throws(Failure) -> Result {
+        defer { extendLifetime(self) }
+        return try body(pointer)
     }
 }

@@ -77,13 +77,13 @@ final class LibraryContext: @unchecked Sendable {
     private func loadIdentity(_ certificateFile: String, _ keyFile: String) throws(TLSError) {
         let chain = try CredentialFiles.certificates(certificateFile)
         let key = try CredentialFiles.key(keyFile)
-        guard SSL_CTX_use_certificate(pointer, chain[0].pointer) == 1 else {
+        guard chain[0].withPointer({ SSL_CTX_use_certificate(pointer, $0) }) == 1 else {
             throw .file(path: certificateFile, reason: LibraryErrors.take(otherwise: "the certificate is refused"))
         }
-        for issuer in chain.dropFirst() where copenssl_add_chain_certificate(pointer, issuer.pointer) != 1 {
+        for issuer in chain.dropFirst() where issuer.withPointer({ copenssl_add_chain_certificate(pointer, $0) }) != 1 {
             throw .file(path: certificateFile, reason: LibraryErrors.take(otherwise: "the chain is refused"))
         }
-        guard SSL_CTX_use_PrivateKey(pointer, key.pointer) == 1, SSL_CTX_check_private_key(pointer) == 1 else {
+        guard key.withPointer({ SSL_CTX_use_PrivateKey(pointer, $0) }) == 1, SSL_CTX_check_private_key(pointer) == 1 else {
             LibraryErrors.clear()
             throw .file(path: keyFile, reason: "tls: private key does not match public key")
         }
@@ -106,12 +106,12 @@ final class LibraryContext: @unchecked Sendable {
             return
         }
         for authority in try CredentialFiles.certificates(sources.trustedAuthorityFile) {
-            guard X509_STORE_add_cert(store, authority.pointer) == 1 else {
+            guard authority.withPointer({ X509_STORE_add_cert(store, $0) }) == 1 else {
                 throw .file(
                     path: sources.trustedAuthorityFile, reason: LibraryErrors.take(otherwise: "an authority is refused"))
             }
             // Tells clients with several certificates which one to show.
-            if sources.isServer { SSL_CTX_add_client_CA(pointer, authority.pointer) }
+            if sources.isServer { _ = authority.withPointer { SSL_CTX_add_client_CA(pointer, $0) } }
         }
         LibraryErrors.clear()
     }
