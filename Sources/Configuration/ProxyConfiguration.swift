@@ -14,6 +14,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var isReadOnly = false
     public var accessLog = false
     public var allowSharedIdentity = false
+    /// When systemd is told that the proxy is ready.
+    public var readyWhen = ProxyReadyWhen.endpoint
 
     // MARK: Endpoints
 
@@ -102,6 +104,14 @@ public enum ForwardingMode: String, CaseIterable, Sendable {
     case http
     /// Byte by byte; TLS passes through untouched.
     case tcp
+}
+
+/// What the proxy promises when it says that it is ready.
+public enum ProxyReadyWhen: String, CaseIterable, Sendable {
+    /// At least one endpoint is healthy.
+    case endpoint
+    /// Its listeners are open, whatever the endpoints do.
+    case serving
 }
 
 /// What an active probe does.

@@ -28,6 +28,9 @@ enum ProxySettings {
             Row("readonly", .member, .truth(\.isReadOnly), .none, "Refuse requests that write. With --mode http only."),
             Row("access-log", .monitoring, .truth(\.accessLog), .none, "Log every request, or with --mode tcp every connection."),
             Row(
+                "ready-when", .member, .choice(\.readyWhen), .none,
+                "When systemd is told that the proxy is ready: once an endpoint is healthy, or once its listeners are open."),
+            Row(
                 "version", .member, .request, .none, file: [], "Print the version and exit."),
         ]
     }

@@ -22,7 +22,8 @@ public enum ListenAddress: Sendable, Equatable {
     /// A socket that listens already, such as one that systemd handed over.
     case descriptor(CInt)
 
-    var isTCP: Bool {
+    /// Connections that come in there are TCP's.
+    public var isTCP: Bool {
         switch self {
         case .tcp: return true
         case .unix: return false

@@ -178,7 +178,7 @@ public final class MemberDaemon: Sendable {
     }
 
     private func stopAsked() {
-        notifier.post(.stopping("stopping"))
+        notifier.post(.stopping("stopping", longest: .seconds(30)))
         finish(with: ExitCode.success)
     }
 

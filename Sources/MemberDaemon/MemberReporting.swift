@@ -2,7 +2,6 @@ import Host
 import LinuxHost
 import Member
 import NIOCore
-import Synchronization
 import Systemd
 
 extension MemberDaemon {
@@ -26,7 +25,7 @@ extension MemberDaemon {
             let pulse = LoopPulse("event loop \(index)")
             loops.append(WatchedLoop(pulse) { eventLoop.execute { pulse.beat() } })
         }
-        let rate = RequestRate()
+        let rate = EventRate()
         notifier.observe(loops) { [metrics] in
             let published = member.published
             return MemberStatusLine(
@@ -34,26 +33,6 @@ extension MemberDaemon {
                 isStalled: member.stall != nil,
                 requestsPerSecond: rate.next(metrics.grpc.callsStarted, SystemClock.now())
             ).line
-        }
-    }
-}
-
-/// Calls a second between two looks at a counter.
-private final class RequestRate: Sendable {
-    private let last = Mutex<(count: UInt64, at: Instant, rate: Double?)?>(nil)
-
-    func next(_ count: UInt64, _ now: Instant) -> Double? {
-        last.withLock { last in
-            guard let before = last else {
-                last = (count, now, nil)
-                return nil
-            }
-            let span = (now - before.at).seconds
-            // Events between two ticks ask for a status line too; a rate needs some time.
-            guard span >= 0.5 else { return before.rate }
-            let rate = Double(count &- before.count) / span
-            last = (count, now, rate)
-            return rate
         }
     }
 }

@@ -17,6 +17,12 @@ public final class ProxyDaemon: Sendable {
     let configuration: ProxyConfiguration
     let log: Log
     let notifier = ServiceNotifier()
+    /// Listening sockets that systemd opened.
+    let inheritedSockets: InheritedSockets
+    /// Their names, which are the kinds of listeners a proxy has.
+    public static let socketNames = ["proxy", "metrics"]
+    /// Reads the configuration again, for a reload.
+    let rereadConfiguration: @Sendable () throws(ConfigurationError) -> ProxyConfiguration
     let registry = MetricsRegistry()
     let metrics: ProxyMetrics
     private let ended = Mutex<Int32?>(nil)
@@ -31,8 +37,13 @@ public final class ProxyDaemon: Sendable {
         public static let cannotListen: Int32 = 69
     }
 
-    public init(_ configuration: ProxyConfiguration, version: BuildVersion, log: Log) {
+    public init(
+        _ configuration: ProxyConfiguration, version: BuildVersion, log: Log, inheritedSockets: InheritedSockets,
+        rereadConfiguration: @escaping @Sendable () throws(ConfigurationError) -> ProxyConfiguration
+    ) {
         self.configuration = configuration
+        self.inheritedSockets = inheritedSockets
+        self.rereadConfiguration = rereadConfiguration
         self.log = log
         metrics = ProxyMetrics(registry, version: version.version)
     }
@@ -64,8 +75,10 @@ public final class ProxyDaemon: Sendable {
             health = parts.health
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
             front = try makeFront(group, parts.balancers)
-            try front.listen(on: configuration.listenClientURLs)
-            try listeners.openPages(healthGroup, source, configuration, log)
+            var inherited = inheritedSockets
+            try front.listen(on: configuration.listenClientURLs.map { ($0, inherited.address("proxy", $0)) })
+            try listeners.openPages(healthGroup, source, configuration, &inherited, log)
+            try inherited.requireAllTaken()
         } catch let error as TLSError {
             return fail("cannot use the certificates: \(error)", ExitCode.configuration)
         } catch {
@@ -77,12 +90,14 @@ public final class ProxyDaemon: Sendable {
         observe(health, group)
         ProcessSignals.install { [self] wish in
             switch wish {
-            case .stop: finish(with: ExitCode.success)
-            case .reload: log.info("nothing to reload", [:])
+            case .stop:
+                notifier.post(.stopping("draining", longest: Instant.Span(configuration.drainTimeout + .seconds(10))))
+                finish(with: ExitCode.success)
+            case .reload: reload(health)
             }
         }
         let code = waitForEnd()
-        notifier.post(.stopping("draining"))
+        notifier.stopObserving()
         log.info("draining", ["limit": .duration(configuration.drainTimeout)])
         front.stop(within: configuration.drainTimeout)
         listeners.close()
@@ -149,27 +164,6 @@ public final class ProxyDaemon: Sendable {
         return try RelayFront(self, group, balancers, gate)
     }
 
-    /// From now on systemd is told how the proxy does, and its watchdog that every loop runs.
-    private func observe(_ health: HealthShell, _ group: MultiThreadedEventLoopGroup) {
-        var loops = [Self.watched("health loop", health.eventLoop)]
-        for (index, eventLoop) in group.makeIterator().enumerated() {
-            loops.append(Self.watched("event loop \(index)", eventLoop))
-        }
-        notifier.observe(loops) { [metrics, configuration] in
-            let overview = try? health.overview().wait()
-            let serving = overview?.endpoints.filter { $0.standing == .serving }.count ?? 0
-            return StatusLine(
-                state: "\(configuration.mode.rawValue) proxy, \(serving) of \(overview?.endpoints.count ?? 0) endpoints serve",
-                activity: "\(metrics.clientConnections.value) connections")
-        }
-        notifier.post(.ready)
-    }
-
-    private static func watched(_ name: String, _ eventLoop: any EventLoop) -> WatchedLoop {
-        let pulse = LoopPulse(name)
-        return WatchedLoop(pulse) { eventLoop.execute { pulse.beat() } }
-    }
-
     // MARK: End
 
     private func waitForEnd() -> Int32 {
@@ -200,7 +194,8 @@ private final class ListenerHandOver: HealthListener {
 
 /// What serves clients.
 protocol ProxyFront: Sendable {
-    func listen(on urls: [EndpointURL]) throws
+    /// - Parameter listeners: each as configured, and where it really listens: systemd may have opened the socket.
+    func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws
     /// Takes no more connections, and ends those there are by `limit`.
     func stop(within limit: Duration)
 }

@@ -5,6 +5,7 @@ import HTTP2
 import NIOCore
 import NIOPosix
 import Synchronization
+import Systemd
 import Telemetry
 
 /// The listeners for the proxy's own pages: `--listen-metrics-urls`, and a socket in the data directory that the status command asks.
@@ -16,7 +17,8 @@ final class ProxyListeners: Sendable {
     static let socketName = "proxy.sock"
 
     func openPages(
-        _ group: any EventLoopGroup, _ source: PageSource, _ configuration: ProxyConfiguration, _ log: Log
+        _ group: any EventLoopGroup, _ source: PageSource, _ configuration: ProxyConfiguration,
+        _ inherited: inout InheritedSockets, _ log: Log
     ) throws {
         let made = try HTTPServer.make(group: group, configuration: ServerConfiguration()) { loop in
             let pages = ProxyPages(eventLoop: loop.eventLoop, source: source, isOwnListener: true)
@@ -25,7 +27,7 @@ final class ProxyListeners: Sendable {
         }.wait()
         server.withLock { $0 = made }
         for url in configuration.listenMetricsURLs {
-            let endpoint = try made.listen(on: url.listenAddress).wait()
+            let endpoint = try made.listen(on: inherited.address("metrics", url)).wait()
             endpoints.withLock { $0.append(endpoint) }
             log.info("serving the proxy's pages", ["address": .string(url.description)])
         }

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import ProxyTransport
 import Synchronization
+import Systemd
 import Telemetry
 
 /// Serves clients by forwarding bytes: `--mode tcp`.
@@ -24,9 +25,9 @@ final class RelayFront: ProxyFront {
         ).wait()
     }
 
-    func listen(on urls: [EndpointURL]) throws {
-        for url in urls {
-            let channel = try relay.listen(on: url.listenAddress).wait()
+    func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws {
+        for listener in listeners {
+            let channel = try relay.listen(on: listener.address).wait()
             endpoints.withLock { $0.append(channel) }
         }
     }
@@ -41,6 +42,14 @@ extension EndpointURL {
     var listenAddress: ListenAddress {
         if isUnixSocket { return .unix(path: socketPath, replaceExisting: true) }
         return .tcp(host: host, port: Int(port))
+    }
+}
+
+extension InheritedSockets {
+    /// Where a listener of the configuration listens: on the socket that systemd opened for it, or on one of its own.
+    mutating func address(_ name: String, _ url: EndpointURL) -> ListenAddress {
+        let place: InheritedSocket.Address = url.isUnixSocket ? .path(url.socketPath) : .port(url.port)
+        return take(name, place).map { .descriptor($0) } ?? url.listenAddress
     }
 }
 

@@ -57,10 +57,10 @@ public final class Relay: Sendable {
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try accept(channel) }
             }
-        if case .tcp = address {
+        if case .tcp = address { bootstrap = bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1) }
+        if address.isTCP {
             bootstrap =
                 bootstrap
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelOption(.socketOption(.so_keepalive), value: 1)
         }

@@ -10,7 +10,8 @@ public struct ServiceReporter: Sendable {
         case reloading
         /// `problem`: why the new configuration is not in force.
         case reloaded(problem: String?)
-        case stopping(String)
+        /// `longest`: what the stop may take; systemd waits that much at least.
+        case stopping(String, longest: Instant.Span)
         case failed(ServiceFailure)
     }
 
@@ -49,11 +50,12 @@ public struct ServiceReporter: Sendable {
             phase = .over
             return [failure.message]
         case (.stopping, .stopping): return []
-        case (.stopping(let text), _):
+        case (.stopping(let text, let longest), _):
             phase = .stopping
             progress = nil
-            extendedAt = nil
-            return [NotifyMessage(.stopping, .status(text))]
+            extendedAt = now
+            let microseconds = UInt64(max(0, longest.nanoseconds) / 1_000)
+            return [NotifyMessage(.stopping, .status(text), .extendTimeout(microseconds: microseconds))]
         case (.progress(let text), .starting), (.progress(let text), .stopping):
             progress = text
             return moreTime(now)

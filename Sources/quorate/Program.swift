@@ -56,7 +56,7 @@ enum Program {
             case .print(let text):
                 print(text, terminator: "")
                 return 0
-            case .run(let configuration, let notices): return start(configuration, notices, build)
+            case .run(let configuration, let notices): return start(configuration, notices, build, arguments)
             }
         } catch {
             printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
@@ -66,16 +66,27 @@ enum Program {
     }
 
     private static func start(
-        _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion
+        _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion, _ arguments: [String]
     ) -> Int32 {
+        let sockets: InheritedSockets
         let log: Log
-        do throws(LogProblem) { log = try Log(LogOptions(configuration.logging)) } catch {
+        do {
+            sockets = try InheritedSockets.take(names: ProxyDaemon.socketNames)
+            log = try Log(LogOptions(configuration.logging))
+        } catch {
             printError("\(error)\n")
             sayFailure("\(error)", ExitCode.configuration)
             return ExitCode.configuration
         }
         for notice in notices { log.note(notice) }
-        return ProxyDaemon(configuration, version: build, log: log).run()
+        let daemon = ProxyDaemon(configuration, version: build, log: log, inheritedSockets: sockets) {
+            () throws(ConfigurationError) in
+            guard case .run(let fresh, _) = try readProxyConfiguration(.system(arguments: arguments), version: build) else {
+                return configuration
+            }
+            return fresh
+        }
+        return daemon.run()
     }
 
     /// To systemd, which shows it in `systemctl status`.

@@ -10,7 +10,7 @@ import pytest
 
 from harness import web
 
-from harness.daemon import poll, quorate
+from harness.daemon import Daemon, Software, free_ports, poll, quorate
 from harness.notify_socket import NotifySocket
 
 ALL_CODES = {"configuration": 1, "corrupt": 65, "listen": 69, "locked": 75}
@@ -53,7 +53,7 @@ def test_order_of_messages_from_start_to_stop(daemons, notify):
     assert daemon.stop() == 0
     said = socket.messages
     assert socket.kinds() == [
-        "EXTEND_TIMEOUT_USEC", "READY", "RELOADING+MONOTONIC_USEC", "READY", "STOPPING", "EXTEND_TIMEOUT_USEC",
+        "EXTEND_TIMEOUT_USEC", "READY", "RELOADING+MONOTONIC_USEC", "READY", "STOPPING+EXTEND_TIMEOUT_USEC",
     ], said  # fmt: skip
     reloading = next(message for message in said if "RELOADING" in message)
     assert int(reloading["MONOTONIC_USEC"]) > 0
@@ -256,3 +256,92 @@ def test_sockets_that_systemd_opened_are_used(daemons, tmp_path):
     assert daemon.wait_exit(10) == ALL_CODES["listen"] and "has no such listener" in daemon.log_text()
     for _, each in given:
         each.close()
+
+
+class Proxy(Daemon):
+    def __init__(self, folder, endpoint_port, flags=(), environment=None):
+        super().__init__(Software("proxy", [quorate().command[0], "proxy"]), folder, flags=flags, environment=environment)
+        self.endpoint_port = endpoint_port
+
+    def arguments(self):
+        return [
+            *self.software.command,
+            "--mode", "tcp",
+            "--listen-client-urls", self.client_url,
+            "--endpoints", f"127.0.0.1:{self.endpoint_port}",
+            "--data-dir", str(self.data_dir),
+            "--probe-interval", "100ms",
+            *self.flags,
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def proxies(tmp_path):
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Proxy(tmp_path / f"proxy{len(made)}", *arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+
+
+def test_a_proxy_is_ready_once_an_endpoint_is_healthy(daemons, proxies, notify):
+    socket = notify(watchdog_seconds=2)
+    upstream = daemons(quorate(), "upstream")
+    proxy = proxies(upstream.client_port, environment=socket.environment).spawn()
+    _, before = socket.wait(lambda message: "0 of 1 endpoints serve" in message.get("STATUS", ""))
+    assert not any(is_ready(message) for message in before)
+    upstream.start()
+    ready, _ = socket.wait(is_ready)
+    assert ready["STATUS"].startswith("tcp proxy, 1 of 1 endpoints serve"), ready
+    proxy.wait_ready()
+    proxy.process.send_signal(signal.SIGHUP)
+    poll(lambda: len(socket.times("READY")) == 2, 10, "reloaded")
+    poll(lambda: len(socket.times("WATCHDOG")) >= 3, 20, "three signs of life")
+    upstream.stop()
+    message, _ = socket.wait(lambda message: "0 of 1 endpoints serve, http://127.0.0.1:" in message.get("STATUS", ""), 20)
+    assert proxy.stop() == 0
+    # How long it waited decides how often it asked for more time.
+    kinds = [kind for kind in socket.kinds() if kind != "EXTEND_TIMEOUT_USEC"]
+    assert kinds == ["READY", "RELOADING+MONOTONIC_USEC", "READY", "STOPPING+EXTEND_TIMEOUT_USEC"], socket.messages
+
+
+def test_a_proxy_that_serves_whatever_the_endpoints_do(proxies, notify):
+    socket = notify()
+    proxy = proxies(free_ports(1)[0], flags=("--ready-when", "serving"), environment=socket.environment).spawn()
+    socket.wait(is_ready, 10)
+    assert proxy.stop() == 0
+
+
+def test_failures_of_a_proxy(proxies, notify):
+    socket = notify()
+    wrong = proxies(1, flags=("--policy", "perhaps"), environment=socket.environment).spawn()
+    code, status = failure_of(wrong, socket)
+    assert code == 2 and "policy" in status, status
+    other = notify()
+    second = proxies(1, environment=other.environment)
+    with listening() as taken:
+        second.client_port = taken.getsockname()[1]
+        second.spawn()
+        code, status = failure_of(second, other)
+    assert code == ALL_CODES["listen"] and "cannot listen" in status, status
+
+
+def test_a_proxy_uses_the_socket_that_systemd_opened(daemons, proxies):
+    upstream = daemons(quorate(), "upstream").start()
+    with listening() as given:
+        proxy = proxies(upstream.client_port)
+        proxy.client_port = given.getsockname()[1]
+        proxy.descriptors = (given.fileno(),)
+        for _ in range(2):
+            # It connects while no proxy is there, and is served by the next one.
+            waiting = socket.create_connection(("127.0.0.1", proxy.client_port))
+            waiting.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+            proxy.spawn(handed_over(proxy.arguments(), [("proxy", given)]))
+            waiting.settimeout(20)
+            assert waiting.recv(1000).startswith(b"HTTP/1.1 200")
+            waiting.close()
+            assert proxy.stop() == 0

@@ -50,12 +50,13 @@ private struct Scene {
     scene.post(.progress("opening"))
     scene.status = StatusLine(state: "leader")
     scene.post(.ready)
-    scene.post(.stopping("stopping"))
-    scene.post(.stopping("stopping"))
+    scene.post(.stopping("stopping", longest: .seconds(20)))
+    scene.post(.stopping("stopping", longest: .seconds(20)))
     scene.run(seconds: 20)
     #expect(
         scene.take() == [
-            "0: EXTEND_TIMEOUT_USEC=60000000 STATUS=opening", "0: READY=1 STATUS=leader", "0: STOPPING=1 STATUS=stopping",
+            "0: EXTEND_TIMEOUT_USEC=60000000 STATUS=opening", "0: READY=1 STATUS=leader",
+            "0: STOPPING=1 STATUS=stopping EXTEND_TIMEOUT_USEC=20000000",
         ])
 }
 
@@ -163,7 +164,7 @@ private struct Scene {
 @Test func aFailureIsTheLastWord() {
     var scene = Scene()
     scene.post(.failed(ServiceFailure("the disk\nis gone", exitCode: 74, errno: 5)))
-    scene.post(.stopping("stopping"))
+    scene.post(.stopping("stopping", longest: .seconds(20)))
     scene.run(seconds: 30)
     #expect(scene.take() == ["0: STOPPING=1 STATUS=the disk is gone ERRNO=5 EXIT_STATUS=74"])
 }
@@ -172,7 +173,7 @@ private struct Scene {
     var scene = Scene()
     scene.status = StatusLine(state: "leader")
     scene.post(.ready)
-    scene.post(.stopping("stopping"))
+    scene.post(.stopping("stopping", longest: .seconds(20)))
     _ = scene.take()
     for _ in 0..<20 {
         scene.post(.progress("closing clients' connections"))
