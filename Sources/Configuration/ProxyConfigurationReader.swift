@@ -103,9 +103,6 @@ private func validateProxy(_ configuration: ProxyConfiguration) throws(Configura
         throw ConfigurationError(
             "invalid value \"\(configuration.replayBufferBytes)\" for --replay-buffer-bytes (allowed: up to \(1 << 30))")
     }
-    if configuration.mode == .http {
-        throw ConfigurationError("--mode http: forwarding request by request is not supported yet; use --mode tcp")
-    }
     if configuration.isReadOnly, configuration.mode == .tcp {
         throw ConfigurationError("--readonly needs --mode http: with --mode tcp the proxy does not see what requests do")
     }

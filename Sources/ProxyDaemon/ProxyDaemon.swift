@@ -74,7 +74,7 @@ public final class ProxyDaemon: Sendable {
             let parts = try startHealth(group, healthGroup.next(), transport)
             health = parts.health
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
-            front = try makeFront(group, parts.balancers)
+            front = try makeFront(group, parts.balancers, source, transport)
             var inherited = inheritedSockets
             try front.listen(on: configuration.listenClientURLs.map { ($0, inherited.address("proxy", $0)) })
             try listeners.openPages(healthGroup, source, configuration, &inherited, log)
@@ -156,11 +156,13 @@ public final class ProxyDaemon: Sendable {
     }
 
     private func makeFront(
-        _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>]
+        _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>], _ source: PageSource,
+        _ transport: MemberTransport
     ) throws -> any ProxyFront {
         let limit =
             configuration.maximumConnections == 0 ? System.connectionLimit : Int(clamping: configuration.maximumConnections)
         let gate = ConnectionGate(limit: limit)
+        if configuration.mode == .http { return try ExchangeFront(self, group, balancers, gate, source, transport) }
         return try RelayFront(self, group, balancers, gate)
     }
 
