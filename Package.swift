@@ -78,7 +78,8 @@ let rooms: [Target] = [
     room(
         "ProxyDaemon",
         [
-            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Systemd", "LinuxHost",
+            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Systemd",
+            "LinuxHost",
             "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
         ]),
     room("Simulation", ["Host"]),
@@ -90,7 +91,8 @@ let rooms: [Target] = [
         ]),
     room("Commands", ["Configuration", "PageStore", "LinuxHost", "Host"]),
     .executableTarget(
-        name: "quorate", dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
+        name: "quorate",
+        dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
         swiftSettings: strict,
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
@@ -130,7 +132,9 @@ let suites: [Target] = [
             "Member", "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes",
             "Simulation",
         ]),
-    tests("ClientAPITests", ["ClientAPI", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
+    tests(
+        "ClientAPITests",
+        ["ClientAPI", "HTTP2", "StoreTestKit", "Member", "MVCC", "EtcdAPI", "Records", "Host", nioCore, nioEmbedded]),
     tests(
         "ClusterSimulationTests",
         ["ClusterSimulation", "Member", "MVCC", "Simulation", "EtcdAPI", "Records", "Raft", "Host", "Bytes"]),

@@ -13,6 +13,7 @@ public final class HealthRouter: HTTPRouter {
     let member: LoopMember
     private let listener: Listener
     private var isClientPort: Bool { listener == .client }
+    private let access: AccessRules
 
     /// Which pages a listener serves, as etcd divides them.
     public enum Listener: Sendable {
@@ -23,7 +24,8 @@ public final class HealthRouter: HTTPRouter {
         case metrics
     }
 
-    public init(_ pages: HealthPages, member: LoopMember, listener: Listener) {
+    public init(_ pages: HealthPages, member: LoopMember, listener: Listener, access: AccessRules = AccessRules()) {
+        self.access = access
         self.pages = pages
         self.member = member
         self.listener = listener
@@ -31,7 +33,12 @@ public final class HealthRouter: HTTPRouter {
 
     public func respond(to exchange: HTTPExchange) {
         let request = exchange.request
-        if isClientPort, request.method == "OPTIONS" { return exchange.respond(status: 200, fields: crossOrigin) }
+        if isClientPort {
+            if !exchange.connection.isEncrypted, let refusal = access.refusal(host: request.first("host")) {
+                return exchange.respond(status: 421, fields: HealthRouter.errorFields, text: refusal + "\n")
+            }
+            if request.method == "OPTIONS" { return exchange.respond(status: 200, fields: crossOrigin(exchange)) }
+        }
         if listener == .peer { peerPage(exchange) } else { page(exchange) }
         member.endBurst()
     }
@@ -60,27 +67,24 @@ public final class HealthRouter: HTTPRouter {
     }
 
     private func notFound(_ exchange: HTTPExchange) {
-        exchange.respond(status: 404, fields: plainText, text: "404 page not found\n")
-    }
-
-    /// Every answer of the client port may be read from any page, as etcd's `--cors` default has it.
-    private var crossOrigin: [HTTPField] {
-        guard isClientPort else { return [] }
-        return [
-            HTTPField("access-control-allow-origin", "*"),
-            HTTPField("access-control-allow-methods", "POST, GET, OPTIONS, PUT, DELETE"),
-            HTTPField("access-control-allow-headers", "accept, content-type, authorization"),
-        ]
+        exchange.respond(status: 404, fields: plainText(exchange), text: "404 page not found\n")
     }
 
     /// What Go's HTTP library sends with plain errors.
-    var plainText: [HTTPField] {
-        [HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff")] + crossOrigin
+    private static let errorFields = [
+        HTTPField("content-type", "text/plain; charset=utf-8"), HTTPField("x-content-type-options", "nosniff"),
+    ]
+
+    func plainText(_ exchange: HTTPExchange) -> [HTTPField] { HealthRouter.errorFields + crossOrigin(exchange) }
+
+    /// What lets pages of other origins read an answer of the client port.
+    private func crossOrigin(_ exchange: HTTPExchange) -> [HTTPField] {
+        isClientPort ? access.fields(origin: exchange.request.first("origin")) : []
     }
 
     private func onGet(_ exchange: HTTPExchange, _ body: () -> Void) {
         guard exchange.request.method == "GET" else {
-            let fields = plainText + [HTTPField("allow", "GET")]
+            let fields = plainText(exchange) + [HTTPField("allow", "GET")]
             return exchange.respond(status: 405, fields: fields, text: "Method Not Allowed\n")
         }
         body()
@@ -106,8 +110,8 @@ public final class HealthRouter: HTTPRouter {
     private func answer(_ exchange: HTTPExchange, reason: String?) {
         pages.counted(healthy: reason == nil)
         let body = "{\"health\":\"\(reason == nil)\",\"reason\":\"\(reason ?? "")\"}"
-        if reason != nil { return exchange.respond(status: 503, fields: plainText, text: body + "\n") }
-        let fields = [HTTPField("content-type", "text/plain; charset=utf-8")] + crossOrigin
+        if reason != nil { return exchange.respond(status: 503, fields: plainText(exchange), text: body + "\n") }
+        let fields = [HTTPField("content-type", "text/plain; charset=utf-8")] + crossOrigin(exchange)
         exchange.respond(status: 200, fields: fields, text: body)
     }
 
@@ -126,7 +130,7 @@ public final class HealthRouter: HTTPRouter {
         }
         run(wanted[...], HealthReport()) { [self] report in
             let text = report.text(verbose: query.has("verbose"))
-            exchange.respond(status: report.isHealthy ? 200 : 503, fields: plainText, text: text)
+            exchange.respond(status: report.isHealthy ? 200 : 503, fields: plainText(exchange), text: text)
         }
     }
 
@@ -183,13 +187,13 @@ public final class HealthRouter: HTTPRouter {
         let cluster = member.published.status.membership.clusterVersion.map(\.description) ?? "not_decided"
         // Quorate's own version has a field of its own; tools read the first two.
         let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\",\"quorate\":\"\(pages.version)\"}"
-        exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")] + crossOrigin, text: body)
+        exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")] + crossOrigin(exchange), text: body)
     }
 
     private func metrics(_ exchange: HTTPExchange) {
         pages.refreshMetrics()
         exchange.respond(
-            status: 200, fields: [HTTPField("content-type", MetricsRegistry.contentType)] + crossOrigin,
+            status: 200, fields: [HTTPField("content-type", MetricsRegistry.contentType)] + crossOrigin(exchange),
             body: pages.registry.render())
     }
 }

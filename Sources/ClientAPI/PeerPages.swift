@@ -31,7 +31,7 @@ extension HealthRouter {
     private func refuseMalformed(_ exchange: HTTPExchange) { refuse(exchange, 400, "error unmarshalling request") }
 
     private func refuse(_ exchange: HTTPExchange, _ status: Int, _ reason: String) {
-        exchange.respond(status: status, fields: plainText, text: reason + "\n")
+        exchange.respond(status: status, fields: plainText(exchange), text: reason + "\n")
     }
 
     private func ask(

@@ -22,7 +22,10 @@ final class LinuxFile: DiskFile {
 
     func close() {
         // The descriptor is gone on Linux whatever close answers; failed writes were reported by the sync before.
-        if !isClosed.exchange(true, ordering: .relaxed) { Glibc.close(openDescriptor) }
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+        // A mapping that somebody still reads keeps the open file, and with it the lock, beyond the descriptor.
+        _ = flock(openDescriptor, LOCK_UN)
+        Glibc.close(openDescriptor)
     }
 
     func size() throws(DiskError) -> Int {

@@ -70,7 +70,8 @@ extension OpenedMember {
                 isLearner: false, isOnlyVoter: false, membership: machine.membership.record, alarms: machine.alarms.members,
                 pageFileSize: machine.pageFileSize, pageFileSizeInUse: pageFileInUse, quota: settings.quota,
                 leaseCount: machine.leases.count, keyCount: machine.store.keyCount,
-                isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false, isCompacting: false, storedHashes: [],
+                isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false,
+                isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes,
                 counts: AppliedCounts()))
     }
 }

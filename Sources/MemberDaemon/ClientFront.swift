@@ -19,6 +19,8 @@ final class ClientFront: Sendable {
     private let tls: MemberTLS
     private let server: HTTPServer
     private let metricsServer: HTTPServer
+    /// Answers what is not gRPC where `--listen-client-http-urls` says so.
+    private let httpServer: HTTPServer?
     private let endpoints = Mutex<[ServerEndpoint]>([])
 
     init(
@@ -42,18 +44,30 @@ final class ClientFront: Sendable {
             return LoopServices(loop: loop, index: index, shard: index, member: member, serving: serving, listener: .client)
                 .application { $0 }
         }.wait()
-        metricsServer = try HTTPServer.make(group: group, configuration: serving.server) { loop in
-            let link = LoopServices.link(loop, index: number(loop, 1), member)
-            let router = HealthRouter(serving.pages, member: link, listener: .metrics)
+        let pagesOnly: @Sendable (ServerLoop, HealthRouter.Listener, Int) -> ServerApplication = { loop, listener, index in
+            let link = LoopServices.link(loop, index: index, member)
+            let router = HealthRouter(serving.pages, member: link, listener: listener, access: serving.access)
             let dispatcher = GRPCDispatcher(router: NoProcedures(), http: router, loop: loop)
             return ServerApplication(http2: dispatcher, http1: router)
+        }
+        metricsServer = try HTTPServer.make(group: group, configuration: serving.server) { loop in
+            pagesOnly(loop, .metrics, number(loop, 1))
         }.wait()
+        // The number between is the peers' loop's.
+        httpServer =
+            serving.isSplit
+            ? try HTTPServer.make(group: group, configuration: serving.server, gate: gate) { loop in
+                pagesOnly(loop, .client, number(loop, 2) + 1)
+            }.wait() : nil
         try listen(daemon.configuration, &inherited)
     }
 
     private func listen(_ configuration: MemberConfiguration, _ inherited: inout InheritedSockets) throws {
         var taken: Set<String> = []
-        for url in configuration.listenClientURLs + configuration.listenClientHTTPURLs {
+        let urls =
+            configuration.listenClientURLs.map { (server, $0) }
+            + configuration.listenClientHTTPURLs.map { (httpServer ?? server, $0) }
+        for (server, url) in urls {
             // http and https may share an address.
             guard taken.insert(url.isUnixSocket ? url.socketPath : url.authority).inserted || url.port == 0 else { continue }
             try listen(server, url, .client, inherited.address("client", url))
@@ -75,11 +89,12 @@ final class ClientFront: Sendable {
     }
 
     func startServing() {
-        for url in daemon.configuration.listenClientURLs {
+        let grpc = daemon.configuration.listenClientURLs.map { (httpServer == nil ? "grpc+http" : "grpc", $0) }
+        for (traffic, url) in grpc + daemon.configuration.listenClientHTTPURLs.map({ ("http", $0) }) {
             daemon.log.info(
                 url.isSecure
                     ? "serving client traffic securely" : "serving client traffic insecurely; this is strongly discouraged!",
-                ["traffic": "grpc+http", "address": .string(url.isUnixSocket ? url.socketPath : url.authority)])
+                ["traffic": .string(traffic), "address": .string(url.isUnixSocket ? url.socketPath : url.authority)])
         }
     }
 
@@ -87,6 +102,7 @@ final class ClientFront: Sendable {
         for endpoint in endpoints.withLock({ $0 }) { try? endpoint.close().wait() }
         try? server.drain(deadline: limit).wait()
         try? metricsServer.drain(deadline: .seconds(1)).wait()
+        try? httpServer?.drain(deadline: .seconds(1)).wait()
     }
 }
 

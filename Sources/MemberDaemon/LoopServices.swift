@@ -13,6 +13,9 @@ struct Serving: Sendable {
     let settings: MemberSettings
     let server: ServerConfiguration
     let limits: ClientLimits
+    let access: AccessRules
+    /// `--listen-client-http-urls` is given: client URLs answer gRPC only, and those answer everything else.
+    let isSplit: Bool
     let pages: HealthPages
     let metrics: MemberMetrics
     /// One for each loop of clients, and one for the peers' loop.
@@ -37,6 +40,8 @@ struct Serving: Sendable {
         self.settings = settings
         self.server = server
         self.limits = limits
+        access = AccessRules(origins: configuration.corsOrigins, hosts: configuration.hostWhitelist)
+        isSplit = !configuration.listenClientHTTPURLs.isEmpty
         pages = HealthPages(
             port: member, registry: daemon.registry, health: daemon.metrics.health, etcdVersion: limits.etcdVersion,
             version: daemon.version.version, refreshMetrics: { refresh.run() })
@@ -49,7 +54,8 @@ struct Serving: Sendable {
 /// The services of one event loop.
 final class LoopServices {
     private let dispatcher: GRPCDispatcher
-    private let http: HealthRouter
+    /// nil where only gRPC is answered.
+    private let http: HealthRouter?
     /// For requests of the daemon's own.
     let link: LoopMember
 
@@ -84,7 +90,9 @@ final class LoopServices {
                 versions.count(procedure, stream)
             })
         self.link = link
-        http = HealthRouter(serving.pages, member: link, listener: listener)
+        let isForGRPCOnly = listener == .client && serving.isSplit
+        http =
+            isForGRPCOnly ? nil : HealthRouter(serving.pages, member: link, listener: listener, access: serving.access)
         var grpc = GRPCConfiguration()
         grpc.maximumMessageBytes = serving.limits.requestBytes + 512 * 1024
         dispatcher = GRPCDispatcher(
@@ -115,6 +123,6 @@ final class LoopServices {
 
     /// `first` sees HTTP/1 requests before the health pages do.
     func application(_ first: (HealthRouter) -> any HTTPRouter) -> ServerApplication {
-        ServerApplication(http2: dispatcher, http1: first(http))
+        ServerApplication(http2: dispatcher, http1: http.map(first))
     }
 }
