@@ -8,6 +8,12 @@ extension GRPCStatus {
     init(_ error: EtcdError) {
         self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message)
     }
+
+    /// With the code that a release of this minor version sends.
+    init(_ error: EtcdError, behavesAsMinor: Int) {
+        let code = behavesAsMinor < 6 ? error.codeBefore36 : error.code
+        self.init(GRPCCode(rawValue: code.rawValue) ?? .unknown, error.message)
+    }
 }
 
 extension GRPCStream {

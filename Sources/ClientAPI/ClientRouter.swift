@@ -29,6 +29,7 @@ public final class ClientRouter: GRPCRouter {
     let maintenance: MaintenanceService
     let health: HealthService
     private let snapshotDuration: Histogram
+    private let behavesAsMinor: Int
     private let unavailable = UnimplementedService()
     private let onStart: (Procedure, GRPCStream) -> Void
 
@@ -41,6 +42,7 @@ public final class ClientRouter: GRPCRouter {
         self.member = member
         self.watches = watches
         self.onStart = onStart
+        behavesAsMinor = limits.behavesAsMinor
         keyValues = KeyValueService(member, limits, metrics.counts)
         leases = LeaseService(member)
         cluster = ClusterService(member, wallSeconds: wallSeconds)
@@ -98,6 +100,9 @@ public final class ClientRouter: GRPCRouter {
                     .unavailable, "quorate: authentication is enabled in this cluster and this release does not enforce it")
             }
         }
+        if status.isLearner, !procedure.isAnsweredByLearners {
+            return GRPCStatus(.notSupportedForLearner, behavesAsMinor: behavesAsMinor)
+        }
         if !status.hasLeader, stream.metadata("hasleader") == "true" { return GRPCStatus(.noLeader) }
         return nil
     }
@@ -106,6 +111,16 @@ public final class ClientRouter: GRPCRouter {
     public func advanceHealth() { health.advance() }
 
     public func readCompleted() { member.endBurst() }
+}
+
+extension Procedure {
+    /// What etcd's interceptors let through on a learner; of ranges only serializable ones, which their handler knows.
+    fileprivate var isAnsweredByLearners: Bool {
+        switch self {
+        case .maintenanceStatus, .maintenanceSnapshot, .kvRange, .healthCheck, .healthList, .healthWatch: true
+        default: false
+        }
+    }
 }
 
 /// Procedures whose service exists and whose turn has not come: authentication, locks and elections.

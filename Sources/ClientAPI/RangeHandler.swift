@@ -33,6 +33,9 @@ final class RangeHandler: GRPCStreamHandler {
         } catch {
             return stream.refuseMalformed(error)
         }
+        if !request.serializable, member.published.status.isLearner {
+            return stream.finish(GRPCStatus(.notSupportedForLearner, behavesAsMinor: checksSortOptions ? 6 : 5))
+        }
         let query = RangeQuery(request)
         member.whenReadable(serializable: request.serializable, stream) { [unowned self] in answer(query, stream) }
     }

@@ -119,6 +119,7 @@ extension Member {
         }
         // Before another member can hold the log: it may be Go.
         if case .add = request { resetRemainingTimes() }
+        if settings.strictReconfiguration, let refusal = whyUnhealthy(request, now: now) { return refuse(reply, refusal) }
         do throws(Refusal) { _ = try raft.proposeConfigurationChange(change) } catch {
             refuse(reply, EtcdError(error))
             return
@@ -134,6 +135,25 @@ extension Member {
         guard let learner = peers.first(where: { $0.id == id }) else { return .memberNotFound }
         guard let own = peers.first(where: { $0.id == settings.memberID }) else { return nil }
         return Double(learner.match) < Double(own.match) * 0.9 ? .learnerNotReady : nil
+    }
+
+    /// A member that was heard of only a moment ago may be gone again the next (etcd's `HealthInterval`).
+    private static let healthInterval = Instant.Span.seconds(5)
+
+    /// Additions want every voter connected for a while; removals want a quorum of the others to be, unless the removed one is
+    /// down already.
+    private func whyUnhealthy(_ request: MembershipRequest, now: Instant) -> EtcdError? {
+        guard let connectedSince else { return nil }
+        let since = now + Instant.Span(nanoseconds: -Member.healthInterval.nanoseconds)
+        let voters = machine.membership.voters.map(\.id)
+        let connected = voters.count { id in id == settings.memberID || connectedSince(id).map { $0 <= since } ?? false }
+        switch request {
+        case .add: return connected == voters.count ? nil : .unhealthy
+        case .remove(let id):
+            guard voters.contains(id), id == settings.memberID || connectedSince(id) != nil else { return nil }
+            return connected - 1 < 1 + (voters.count - 1) / 2 ? .unhealthy : nil
+        case .update, .promote: return nil
+        }
     }
 
     private func configurationChange(_ request: MembershipRequest) throws(MembershipRefusal) -> ConfigurationChange {

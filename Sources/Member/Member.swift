@@ -81,6 +81,9 @@ public final class Member {
     package var onApplying: ((Entry) -> Void)?
     /// The newest entry whose changes the store holds; after a restart raft is behind it until it has caught up.
     package var storeIndex: LogIndex { machine.appliedIndex }
+    /// Since when messages to and from another member get through, nil while they do not. Without it every member counts as
+    /// connected.
+    public var connectedSince: ((MemberID) -> Instant?)?
 
     public init(_ opened: consuming OpenedMember, now: Instant) throws(MemberFailure) {
         settings = opened.settings

@@ -18,6 +18,8 @@ protocol PeerLink: AnyObject, Sendable {
     func send(_ snapshot: OutgoingSnapshot)
     /// Who belongs to the cluster now.
     func update(_ membership: MembershipRecord)
+    /// Since when messages to and from a member get through; nil while they do not.
+    func connectedSince(_ member: MemberID) -> Instant?
     /// Asks everybody for their version, and reports.
     func askVersions(_ membership: MembershipRecord)
     func askLeader(_ question: LeaderQuestion, _ status: MemberStatus, on eventLoop: any EventLoop)
@@ -139,6 +141,7 @@ final class MemberThread: MemberPort {
     private func loop(_ member: Member) throws(MemberFailure) {
         guard let link = peers.withLock({ $0 }) else { preconditionFailure("the peers are connected before the member runs") }
         member.sendEarly = { link.send($0) }
+        member.connectedSince = { link.connectedSince($0) }
         var known = published.status.membership
         link.update(known)
         var nextWake: Instant? = SystemClock.now()

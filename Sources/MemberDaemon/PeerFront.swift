@@ -77,6 +77,8 @@ final class PeerFront: PeerLink {
         transport.sendSnapshot(snapshot.message, database: OutgoingDatabase(snapshot.pages))
     }
 
+    func connectedSince(_ member: MemberID) -> Instant? { transport.activeSince(member) }
+
     func update(_ membership: MembershipRecord) {
         // A member that has just joined knows nobody yet, and answers those that its transport was told of.
         guard !membership.members.isEmpty else { return }

@@ -70,8 +70,12 @@ def etcd(release):
 class Daemon:
     """One member on one data directory; it can be stopped and started again, also by other software."""
 
-    def __init__(self, software, folder, name="default", flags=(), environment=None, data_dir=None):
+    def __init__(self, software, folder, name="default", flags=(), environment=None, data_dir=None, timing=FAST_ELECTION):
         self.software = software
+        self.timing = list(timing)
+        #: As --initial-cluster and --initial-cluster-state have it; of its own alone unless set.
+        self.initial_cluster = None
+        self.state = "new"
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -112,8 +116,9 @@ class Daemon:
             "--advertise-client-urls", self.client_url,
             "--listen-peer-urls", self.peer_url,
             "--initial-advertise-peer-urls", self.peer_url,
-            "--initial-cluster", f"{self.name}={self.peer_url}",
-            *FAST_ELECTION,
+            "--initial-cluster", self.initial_cluster or f"{self.name}={self.peer_url}",
+            "--initial-cluster-state", self.state,
+            *self.timing,
             *self.software.own_flags,
             *self.flags,
         ]  # fmt: skip
