@@ -1,0 +1,183 @@
+"""Clients of the proxy while the members behind it are killed, hung and replaced."""
+
+import signal
+import threading
+import time
+
+import grpc
+import pytest
+from harness.client import LEASE, WATCH, Client, put_request
+from harness.daemon import etcd
+from harness.protobuf import decode, embedded, message
+from harness.trio import Proxy, Trio
+
+KEEPALIVE = {1: "header", 2: "id", 3: "ttl"}
+PREFIX, PREFIX_END = b"load/", b"load0"
+
+
+@pytest.fixture
+def trio(daemons, reference):
+    return Trio(daemons, etcd(reference))
+
+
+@pytest.fixture
+def proxy(trio, tmp_path):
+    proxy = Proxy(tmp_path / "proxy", trio.urls, ["--probe-interval", "500ms", "--probe-timeout", "500ms"]).start()
+    yield proxy
+    proxy.kill()
+
+
+class Load:
+    """Reads, writes, watches and keep-alives through the proxy, each on a thread of its own, until `stop`."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.finished, self.watches_end = threading.Event(), threading.Event()
+        self.failed_reads, self.failed_writes = [], []
+        self.reads = self.writes = self.renewals = 0
+        self.acknowledged = {}
+        self.lease_end = self.watch_end = None
+        self.shortest_ttl = None
+        #: Per watch: revisions of its events in the order they came.
+        self.events = []
+        self.threads = [threading.Thread(target=self._read, args=(each,)) for each in (False, True, False)]
+        self.writers = [threading.Thread(target=self._write, args=(number,)) for number in range(2)]
+        self.threads += self.writers
+        self._calls = []
+        with Client(endpoint) as client:
+            self.lease = client.grant(4)
+            self.first_revision = client.put(PREFIX + b"first", b"0")["header"]["revision"]
+        created = []
+        for start in (0, 0, self.first_revision):
+            seen, ready = [], threading.Event()
+            self.events.append(seen)
+            created.append(ready)
+            self.threads.append(threading.Thread(target=self._watch, args=(start, seen, ready)))
+        self.threads.append(threading.Thread(target=self._keep_alive))
+        for thread in self.threads:
+            thread.start()
+        for ready in created:
+            assert ready.wait(10)
+
+    def _read(self, serializable):
+        with Client(self.endpoint, timeout=12) as client:
+            while not self.finished.is_set():
+                try:
+                    client.range(PREFIX + b"first", serializable=serializable)
+                    self.reads += 1
+                except grpc.RpcError as error:
+                    self.failed_reads.append((time.monotonic(), error.code().name, error.details()))
+                time.sleep(0.002)
+
+    def _write(self, number):
+        with Client(self.endpoint, timeout=12) as client:
+            while not self.finished.is_set():
+                key, value = PREFIX + b"%d" % number, b"%d" % self.writes
+                try:
+                    revision = decode(client.call("KV/Put", put_request(key, value)), {1: ("header", {3: "revision"})})
+                    self.acknowledged[revision["header"]["revision"]] = (key, value)
+                    self.writes += 1
+                except grpc.RpcError as error:
+                    self.failed_writes.append((time.monotonic(), error.code().name, error.details()))
+                time.sleep(0.005)
+
+    def _watch(self, start, seen, ready):
+        create = embedded(1, message((1, PREFIX), (2, PREFIX_END), (3, start)))
+
+        def requests():
+            yield create
+            self.watches_end.wait(300)
+
+        with Client(self.endpoint) as client:
+            call = client._channel.stream_stream("/etcdserverpb.Watch/Watch")(requests())
+            self._calls.append(call)
+            try:
+                for part in call:
+                    response = decode(part, WATCH)
+                    if response.get("created"):
+                        ready.set()
+                    if response.get("canceled"):
+                        self.watch_end = response
+                    seen.extend(event["kv"]["mod_revision"] for event in response.get("events", []))
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.CANCELLED:
+                    self.watch_end = (error.code().name, error.details())
+
+    def _keep_alive(self):
+        def requests():
+            while not self.finished.is_set():
+                yield message((1, self.lease))
+                self.finished.wait(0.5)
+
+        with Client(self.endpoint) as client:
+            call = client._channel.stream_stream("/etcdserverpb.Lease/LeaseKeepAlive")(requests())
+            try:
+                for part in call:
+                    ttl = decode(part, KEEPALIVE).get("ttl", 0)
+                    self.renewals += 1
+                    self.shortest_ttl = ttl if self.shortest_ttl is None else min(ttl, self.shortest_ttl)
+            except grpc.RpcError as error:
+                self.lease_end = (error.code().name, error.details())
+
+    def stop(self):
+        """Ends the load, once the watches have been told of all that was acknowledged, or have had time enough for it."""
+        self.finished.set()
+        for thread in self.writers:
+            thread.join(30)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline and not all(seen and seen[-1] >= max(self.acknowledged) for seen in self.events):
+            time.sleep(0.02)
+        self.watches_end.set()
+        for call in self._calls:
+            call.cancel()
+        for thread in self.threads:
+            thread.join(30)
+        return self
+
+    def check(self, direct, faults):
+        """Nothing but writes in flight was answered with an error, and everything else is complete and in order."""
+        assert self.failed_reads == []
+        assert self.lease_end is None and self.shortest_ttl == 4
+        assert decode(direct.call("Lease/LeaseTimeToLive", message((1, self.lease))), LEASE).get("ttl", 0) > 0
+        assert self.watch_end is None
+        assert len(self.failed_writes) <= 2 * faults, self.failed_writes
+        assert {code for _, code, _ in self.failed_writes} <= {"UNAVAILABLE"}
+        history = [event[3] for event in direct.history(self.first_revision, direct.revision()) if event[1].startswith(PREFIX)]
+        assert set(self.acknowledged) <= set(history)
+        for seen in self.events:
+            assert seen == sorted(set(seen)), "events came twice or out of order"
+            assert seen[-1] >= max(self.acknowledged)
+            assert seen == [revision for revision in history if seen[0] <= revision <= seen[-1]], "events are missing"
+        assert min(self.reads, self.writes, self.renewals) > 10
+
+
+def test_members_are_killed_one_after_another(trio, proxy):
+    load = Load(proxy.endpoint)
+    for member in list(trio.members):
+        time.sleep(1)
+        member.kill()
+        time.sleep(1)
+        member.spawn()
+        member.wait_ready()
+    load.stop().check(trio.members[0].client, faults=3)
+
+
+def test_members_hang_one_after_another(trio, proxy):
+    load = Load(proxy.endpoint)
+    for member in list(trio.members):
+        time.sleep(1)
+        member.process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        member.process.send_signal(signal.SIGCONT)
+        member.wait_ready()
+    load.stop().check(trio.members[0].client, faults=3)
+
+
+@pytest.mark.slow
+def test_all_members_are_replaced_one_after_another(trio, proxy):
+    load = Load(proxy.endpoint)
+    for member in list(trio.members):
+        time.sleep(1)
+        trio.replace(member)
+        time.sleep(6)
+    load.stop().check(trio.members[0].client, faults=3)
