@@ -36,8 +36,7 @@ final class Clients {
     private var floorIndex: LogIndex = 0
     private var floorRevision: Int64 = 1
     private(set) var counts = ClientCounts()
-    /// Seeded bugs make reads stale.
-    var readsWithoutAsking = false
+    private var knowledge: [MemberID: [Int64: (since: Instant, ttl: Int64)]] = [:]
 
     init(_ cluster: SimulatedCluster, _ log: LogChecker, _ leases: LeaseChecker) {
         self.cluster = cluster
@@ -70,6 +69,19 @@ final class Clients {
         add(.other, cluster.call(command, on: id), at: id)
     }
 
+    /// A mistake to be made on purpose: who leads no longer asks to revoke what had ended by what it knew while it led.
+    func revokeByOldKnowledge(_ member: SimulatedMember) {
+        for (lease, known) in (knowledge[member.id] ?? [:]).sorted(by: { $0.key < $1.key }) {
+            let end = known.since + Instant.Span(nanoseconds: known.ttl * 1_000_000_000)
+            if end <= cluster.now { cluster.propose(.leaseRevoke(LeaseRevokeRequest(id: lease)), on: member.id) }
+        }
+    }
+
+    /// What each member knows of leases from having led.
+    func noteLease(_ lease: Int64, ttl: Int64, at member: MemberID) {
+        knowledge[member, default: [:]][lease] = (cluster.now, ttl)
+    }
+
     private func add(_ kind: Kind, _ call: UInt64, at id: MemberID) {
         pending[call] = Pending(
             kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
@@ -84,7 +96,8 @@ final class Clients {
 
     /// As the client API does: at once where the published state is the newest there can be.
     private func read(_ kind: Kind, at id: MemberID, _ process: MemberProcess) throws {
-        if process.published.status.readsAreLinearizable || readsWithoutAsking {
+        let status = process.published.status
+        if status.readsAreLinearizable || cluster.options.bug == .staleRead && status.role == .leader {
             let now = Pending(kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
             return try finishRead(now, process)
         }
@@ -116,6 +129,7 @@ final class Clients {
         case (.range, .done), (.readOnlyTransaction, .done): try finishRead(pending, process)
         case (.renewal(let lease), .leaseRenewed):
             leases.renewed(lease, asked: pending.begun)
+            noteLease(lease, ttl: log.model.leases[lease] ?? 0, at: member.id)
             counts.renewals += 1
         case (.times(let lease), .leaseTimes(let remaining, let granted, let keys)):
             try checkTimes(lease, remaining, granted, keys, process)
@@ -147,7 +161,7 @@ final class Clients {
     }
 
     private func finishRead(_ pending: Pending, _ process: MemberProcess) throws {
-        let published = process.published
+        let published = cluster.options.bug == .viewBeforeIndex ? process.publishedBefore : process.published
         guard published.view.currentRevision >= pending.floorRevision, process.publishedIndex >= pending.floorIndex else {
             throw Violation(
                 "linearizability",

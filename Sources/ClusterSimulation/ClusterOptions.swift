@@ -14,6 +14,8 @@ public struct ClusterOptions {
     public var syncTime: ClosedRange<Int64> = 50_000...1_500_000
     public var pageSize = 1024
     public var clusterID: UInt64 = 0xc1
+    /// A mistake to be made on purpose.
+    public var bug: SeededBug?
 
     public init(founders: Int = 3, seed: UInt64, adjust: @escaping (inout MemberSettings) -> Void = { _ in }) {
         self.founders = founders
@@ -25,6 +27,7 @@ public struct ClusterOptions {
         var settings = MemberSettings(
             memberID: id, clusterID: clusterID, name: "m\(id)", clientURLs: ["http://m\(id):2379"], seed: seed &* 31 &+ id)
         adjust(&settings)
+        settings.commitsEntriesOfOldTerms = bug == .oldTermCommit
         return settings
     }
 

@@ -11,8 +11,7 @@ final class FaultDriver {
     private let clients: Clients
     private let leases: LeaseChecker
     private var isOver = false
-    /// Members that a change of membership is under way for.
-    private var nextID: MemberID
+    let membership: MembershipDriver
     private(set) var struck = 0
     private var weather = 0
 
@@ -20,7 +19,7 @@ final class FaultDriver {
         self.cluster = cluster
         self.clients = clients
         self.leases = leases
-        nextID = MemberID(cluster.options.founders + 1)
+        membership = MembershipDriver(cluster, clients)
     }
 
     func schedule(_ faults: [Fault]) {
@@ -32,7 +31,7 @@ final class FaultDriver {
 
     // MARK: whom
 
-    private var present: [SimulatedMember] { cluster.members.filter { !$0.isGone } }
+    private var present: [SimulatedMember] { membership.present }
 
     private func find(_ target: FaultTarget) -> SimulatedMember? {
         let running = present.filter(\.isRunning)
@@ -72,7 +71,7 @@ final class FaultDriver {
             if let to = other(number, than: member) { clients.call(.moveLeader(to: to.id), at: member.id) }
         case .defragmentation: clients.call(.defragment, at: member.id)
         case .commitPages: clients.call(.commitPages, at: member.id)
-        case .replacement, .visitor, .lostDisk, .bitFlip: try strikeMembership(fault, member)
+        case .replacement, .visitor, .lostDisk, .bitFlip: try membership.strike(fault, member)
         }
     }
 
@@ -111,6 +110,7 @@ final class FaultDriver {
     private func restart(_ member: SimulatedMember) throws {
         if member.crashOnDiskFault == nil { member.disk.clearFaults() }
         for member in present where !member.isRunning { try cluster.start(member.id) }
+        try membership.replaceDamaged()
     }
 
     private func strikeNetwork(_ fault: Fault, _ member: SimulatedMember) {
@@ -161,8 +161,5 @@ final class FaultDriver {
             if member.isRunning { cluster.scheduleTurn(member, at: cluster.now) } else { try cluster.start(member.id) }
         }
         cluster.say { "healed" }
-    }
-
-    private func strikeMembership(_ fault: Fault, _ member: SimulatedMember) throws {
     }
 }

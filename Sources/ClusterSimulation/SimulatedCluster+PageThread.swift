@@ -6,6 +6,9 @@ import Simulation
 /// The thread that owns the page file: one job after the other, beside the member's turns.
 extension SimulatedCluster {
     func add(_ job: MemberProcess.PageJob, _ member: SimulatedMember, _ process: MemberProcess) {
+        if case .commit(let group, _) = job, options.bug == .indexBeforeData {
+            try? BugSwitches.commitIndexAlone(group, to: process.committer.file)
+        }
         process.pageJobs.append(job)
         if process.pageJobs.count == 1 { schedulePageJob(member) }
     }

@@ -10,6 +10,8 @@ import WAL
 extension SimulatedCluster {
     func send(_ parcel: Parcel, at time: Instant? = nil) {
         counts.messages += 1
+        var parcel = parcel
+        parcel.mayRepeatProposals = options.bug == .repeatedProposal
         let arrivals = network.arrivals(of: parcel, now: time ?? now)
         for time in arrivals where time.nanoseconds != .max { queue.schedule(.deliver(parcel), at: time) }
         if arrivals.isEmpty {
@@ -75,7 +77,7 @@ extension SimulatedCluster {
     private func receive(
         _ database: [UInt8], at index: LogIndex, _ member: SimulatedMember, _ process: MemberProcess
     ) throws -> Bool {
-        let directory = SnapshotDirectory(member.disk, path: DataDirectory("/data").snapshotPath)
+        let directory = SnapshotDirectory(disk(of: member), path: DataDirectory("/data").snapshotPath)
         do throws(SnapshotError) {
             counts.databasesReceived += 1
             var received = try directory.receiveDatabase(at: index, number: UInt64(counts.databasesReceived))

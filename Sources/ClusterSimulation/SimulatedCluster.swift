@@ -12,6 +12,7 @@ public protocol ClusterObserver: AnyObject {
     func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
     /// An entry is about to be applied, in the middle of a turn.
     func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster)
+    func saw(_ event: MemberEvent, _ member: SimulatedMember, _ cluster: SimulatedCluster)
     /// After every turn whose outcome the member's clients can see.
     func published(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
     /// Before it starts again; the disk holds what is left.
@@ -65,6 +66,12 @@ public final class SimulatedCluster {
         return found
     }
 
+    /// A machine that lost everything it had.
+    func wipe(_ id: MemberID) throws {
+        if member(id).isRunning { try stop(id, .kept) }
+        member(id).disk = FaultyDisk()
+    }
+
     func runningMember(_ id: MemberID) -> SimulatedMember? { members.first { $0.id == id && $0.isRunning } }
 
     /// A machine with an empty disk, to be started as a member that joins.
@@ -90,15 +97,17 @@ public final class SimulatedCluster {
         member.life += 1
         member.failure = nil
         let failures = member.disk.injectedFailures
-        let wall = UInt64(max(0, Int64(now.nanoseconds / 1_000_000) + member.wallOffset))
+        var wall = UInt64(max(0, Int64(now.nanoseconds / 1_000_000) + member.wallOffset))
+        if options.bug == .repeatedRequestIDs { wall = 0 }
         do {
             var opening = MemberOpening(
-                settings: options.settings(id), disk: member.disk, directory: DataDirectory("/data"),
+                settings: options.settings(id), disk: disk(of: member), directory: DataDirectory("/data"),
                 initialMembers: member.initialMembers, wallMilliseconds: wall)
             opening.pageFileOptions.access = .read
             opening.pageFileOptions.pageSize = options.pageSize
             opening.pageFileOptions.growthStep = 64 << 10
-            let opened = try opening.open()
+            var opened = try opening.open()
+            if options.bug == .forgottenVote { opened.forgetVote() }
             member.notices = opened.notices
             let first = opened.firstPublished
             let committer = PageCommitter(opened.pageFile)
@@ -213,6 +222,7 @@ public final class SimulatedCluster {
         guard member.pausedUntil <= now, process.busyUntil <= now else { return scheduleTurn(member, at: now) }
         var inbox = Inbox()
         swap(&inbox, &process.inbox)
+        member.turnKind.begin(inbox, isLeader: process.published.status.role == .leader)
         process.operationsBeforeTurn = member.disk.operationCount
         let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds)
         process.syncEnd = now + sync
@@ -276,6 +286,7 @@ public final class SimulatedCluster {
     }
 
     private func publish(_ published: Published, _ member: SimulatedMember, _ process: MemberProcess) throws {
+        process.publishedBefore = process.published
         process.published = published
         process.publishedIndex = process.member.storeIndex
         let status = published.status
@@ -317,7 +328,7 @@ public final class SimulatedCluster {
     }
 
     private func sawEvent(_ event: MemberEvent, _ member: SimulatedMember) {
-        if observer == nil { member.events.append(event) }
+        if let observer { observer.saw(event, member, self) } else { member.events.append(event) }
         if case .leadership(let change) = event, change.role == .leader { counts.elections += 1 }
         if case .snapshotSaved = event { counts.snapshots += 1 }
         if case .snapshotInstalled = event { counts.installations += 1 }

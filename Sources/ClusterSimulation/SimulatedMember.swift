@@ -12,6 +12,8 @@ public final class SimulatedMember {
     public let id: MemberID
     public internal(set) var disk = FaultyDisk()
     public internal(set) var clock: MemberClock
+    /// What its present turn is about, for seeded bugs.
+    let turnKind = TurnKind()
     /// Starts so far: what was scheduled for an earlier life is void.
     public internal(set) var life = 0
     /// Founders know the first members; who joins knows nobody.
@@ -55,6 +57,8 @@ final class MemberProcess {
     let member: Member
     var committer: PageCommitter
     var published: Published
+    /// Shown before that.
+    var publishedBefore: Published
     /// The newest entry that ``published`` shows.
     var publishedIndex: LogIndex = 0
     var indexBeforeTurn: LogIndex = 0
@@ -87,6 +91,7 @@ final class MemberProcess {
         self.opening = opening
         self.committer = committer
         published = first
+        publishedBefore = first
         hub = WatchHub(view: first.view, header: first.status.header)
         busyUntil = now
         self.requestIDs = requestIDs

@@ -65,6 +65,9 @@ extension SimulationRun {
         try throwEarly()
         guard isBack else { throw Violation("liveness", "no leader within \(limit.seconds) s after healing: \(summary)") }
         try checkWrite()
+        let isSettled = try cluster.run(within: limit) { _ in self.driver.membership.isIdle }
+        try throwEarly()
+        guard isSettled else { throw Violation("liveness", "membership does not settle: \(summary)") }
         stopOperations()
         for session in sessions { reattach(session) }
         let isLevel = try cluster.run(within: limit) { _ in self.isLevel }
@@ -74,10 +77,10 @@ extension SimulationRun {
         try throwEarly()
         try checkLeasesEnd()
         try checkSessions()
-        for member in cluster.members where member.isRunning { try compare(member) }
+        for member in belonging { try compare(member) }
     }
 
-    private var belonging: [SimulatedMember] { cluster.members.filter { !$0.isGone } }
+    private var belonging: [SimulatedMember] { driver.membership.present }
 
     private var isLevel: Bool {
         belonging.allSatisfy { $0.process.map { $0.publishedIndex == log.lastIndex } ?? false }

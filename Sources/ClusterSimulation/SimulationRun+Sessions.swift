@@ -24,7 +24,7 @@ extension SimulationRun {
         request.prevKv = Bool.random(using: &random)
         request.progressNotify = Bool.random(using: &random)
         if Int.random(in: 0..<4, using: &random) == 0 { request.filters = [Bool.random(using: &random) ? .noput : .nodelete] }
-        let session = WatchSession(number: number, request: request, checker: log)
+        let session = WatchSession(number: number, request: request, checker: log, bug: settings.bug)
         sessions.append(session)
         reattach(session)
     }
@@ -36,6 +36,9 @@ extension SimulationRun {
             let choice = Int.random(in: 0..<40, using: &random)
             if isLost || choice == 0 { reattach(session) }
             if choice == 1 { session.isWritable = false }
+            if settings.bug == .earlyProgress, !isLost, let published = cluster.runningMember(session.at ?? 0)?.published {
+                session.tellProgress(published.view.currentRevision)
+            }
             if choice > 30 { session.isWritable = true }
             if choice == 2, let at = session.at { session.requestProgress(at: cluster.member(at)) }
         }

@@ -67,7 +67,8 @@ public final class SimulationRun: ClusterObserver {
     public init(_ settings: RunSettings, trace: ((Instant, String) -> Void)? = nil) throws {
         self.settings = settings
         var random = SeededRandom(seed: settings.seed)
-        let options = SimulationRun.drawOptions(settings, &random)
+        var options = SimulationRun.drawOptions(settings, &random)
+        options.bug = settings.bug
         profile = WorkloadProfile(&random)
         operationGap = [4_000_000, 15_000_000, 60_000_000][Int.random(in: 0..<3, using: &random)]
         self.random = random
@@ -98,6 +99,11 @@ public final class SimulationRun: ClusterObserver {
             $0.quota = nil
         }
     }
+
+    /// Faults planned, those left out too.
+    var faultCount: Int { plan.faults.count }
+    /// What is planned, for people.
+    var faultTexts: [String] { plan.faults.filter { !settings.withoutFaults.contains($0.number) }.map(\.description) }
 
     /// Runs to the end or the first violation.
     public func run() -> RunOutcome {
@@ -168,6 +174,15 @@ public final class SimulationRun: ClusterObserver {
         shown[member.id] = nil
         for session in sessions where session.at == member.id { session.detach(from: nil) }
         try checkPageFile(of: member)
+    }
+
+    public func saw(_ event: MemberEvent, _ member: SimulatedMember, _ cluster: SimulatedCluster) {
+        guard settings.bug == .oldLeaderRevokes, case .leadership(let change) = event else { return }
+        if change.role == .leader {
+            for (lease, ttl) in log.model.leases { clients.noteLease(lease, ttl: ttl, at: member.id) }
+        } else if change.stepDownReason != nil {
+            clients.revokeByOldKnowledge(member)
+        }
     }
 
     public func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster) {

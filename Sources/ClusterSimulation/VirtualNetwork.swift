@@ -73,7 +73,9 @@ public final class VirtualNetwork {
         }
         var times = [arrival(of: parcel, on: link, now: now)]
         // A proposal travels on one connection, which delivers it once or not at all; the log would take it twice.
-        if parcel.message.kind != .proposal || parcel.mayRepeatProposals, chance(faults.duplicatePercent) {
+        let isRepeated =
+            parcel.message.kind == .proposal ? parcel.mayRepeatProposals && chance(10) : chance(faults.duplicatePercent)
+        if isRepeated {
             times.append(arrival(of: parcel, on: link, now: now))
         }
         return times

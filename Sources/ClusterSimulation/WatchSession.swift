@@ -20,10 +20,13 @@ final class WatchSession: WatchOutput {
     private(set) var eventCount = 0
     private(set) var compactions = 0
     private var mods: Int64 = 0
-    /// Seeded bugs change what arrives.
-    var tamper: ((WatchResponse) -> WatchResponse?)?
+    /// A mistake to be made on purpose.
+    private let bug: SeededBug?
+    /// Where a bug has it go on instead of where it stands.
+    private var wrongNext: Int64?
 
-    init(number: Int, request: WatchCreateRequest, checker: LogChecker) {
+    init(number: Int, request: WatchCreateRequest, checker: LogChecker, bug: SeededBug?) {
+        self.bug = bug
         self.number = number
         self.request = request
         self.checker = checker
@@ -39,7 +42,9 @@ final class WatchSession: WatchOutput {
         let stream = hub.open(self)
         self.stream = stream
         var create = request
-        create.startRevision = next ?? request.startRevision
+        create.startRevision = wrongNext ?? next ?? request.startRevision
+        if bug == .repeatedWatchEvents, let next, next > 1 { create.startRevision = next - 1 }
+        wrongNext = nil
         hub.handle(WatchRequest(requestUnion: .createRequest(create)), on: stream)
         if next == nil { next = create.startRevision > 0 ? create.startRevision : process.published.view.currentRevision + 1 }
     }
@@ -55,11 +60,18 @@ final class WatchSession: WatchOutput {
         process.hub.handle(WatchRequest(requestUnion: .progressRequest(WatchProgressRequest())), on: stream)
     }
 
+    /// A progress notification as a hub would send it that does not look at what is outstanding.
+    func tellProgress(_ revision: Int64) {
+        guard failure == nil, stream != nil else { return }
+        do { try take(WatchResponse(header: ResponseHeader(revision: revision))) } catch {
+            failure = error as? Violation
+        }
+    }
+
     func send(_ encoded: UnsafeRawBufferPointer) {
         guard failure == nil else { return }
         do {
             let response = try WatchResponse(decoding: encoded)
-            guard let response = tamper.map({ $0(response) }) ?? response else { return }
             try take(response)
         } catch let violation as Violation {
             failure = violation
@@ -80,7 +92,7 @@ final class WatchSession: WatchOutput {
         if response.canceled {
             guard response.compactRevision > next ?? 0 else { throw fail("ended: \(response)") }
             compactions += 1
-            next = response.compactRevision
+            if bug == .lostWatchEvents { wrongNext = response.compactRevision } else { next = response.compactRevision }
             stream = nil
             at = nil
             return

@@ -105,6 +105,7 @@ public final class Member {
         var configuration = RaftConfiguration(id: opened.settings.memberID, seed: opened.settings.seed)
         configuration.heartbeatInterval = opened.settings.heartbeatInterval
         configuration.electionTimeout = opened.settings.electionTimeout
+        configuration.commitsEntriesOfOldTerms = opened.settings.commitsEntriesOfOldTerms
         configuration.preVote = opened.settings.preVote
         configuration.advancesInitialElection = opened.settings.advancesInitialElection
         do throws(RaftError) {

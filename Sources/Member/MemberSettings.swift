@@ -31,6 +31,8 @@ public struct MemberSettings: Sendable {
     public var strictReconfiguration = true
     public var learnerLimit = 1
     public var seed: UInt64
+    /// The simulator's seeded bug of figure 8 in the Raft paper; see `RaftConfiguration`.
+    package var commitsEntriesOfOldTerms = false
     /// Nobody measures where there is none.
     public var meter: (any MemberMeter)?
 

@@ -17,7 +17,7 @@ public struct OpenedMember: ~Copyable {
     var log: WriteAheadLog
     let snapshots: SnapshotDirectory
     let machine: StateMachine
-    let persisted: PersistedState
+    var persisted: PersistedState
     let pageFileInUse: Int64
     let wallMilliseconds: UInt64
     /// For whoever commits, when a leader's snapshot has to take the page file's place.
@@ -60,6 +60,9 @@ public enum OpeningProgress: Sendable {
 }
 
 extension OpenedMember {
+    /// A mistake for the simulator to find: as if the vote had not been written.
+    package mutating func forgetVote() { persisted.hardState.vote = 0 }
+
     /// What can be published before the member's first turn.
     public var firstPublished: Published {
         Published(

@@ -29,6 +29,9 @@ public struct RaftConfiguration: Equatable, Sendable {
     public var maximumApplyBytes = 4 << 20
     /// Read index requests that wait for their confirmation.
     public var maximumPendingReads = 8192
+    /// A mistake for the simulator to find: a majority that holds an entry of an older term counts as its commit (Raft paper,
+    /// figure 8). Never set elsewhere.
+    package var commitsEntriesOfOldTerms = false
     /// Where the jitter of election timeouts comes from; give every member another one.
     public var seed: UInt64
 

@@ -122,7 +122,7 @@ extension RaftNode {
     /// Commits what a quorum holds, if it is of this term: older entries only come along (Raft paper, 5.4.2).
     mutating func advanceCommit() {
         let reached = cluster.voters.reached(peers.match(of:))
-        guard reached > commit, log.term(at: reached) == term else { return }
+        guard reached > commit, log.term(at: reached) == term || configuration.commitsEntriesOfOldTerms else { return }
         log.forEach(from: commit + 1, through: reached) { duties.uncommittedBytes -= $0.data.count }
         commit = reached
         reads.release(index: commit)

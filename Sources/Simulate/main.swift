@@ -2,34 +2,84 @@ import ClusterSimulation
 import Glibc
 import Host
 
-var settings = RunSettings(seed: 1)
-var traces = false
-var count: UInt64 = 1
-var arguments = Array(CommandLine.arguments.dropFirst())
-while !arguments.isEmpty {
-    let name = arguments.removeFirst()
-    switch name {
-    case "--seed": settings.seed = UInt64(arguments.removeFirst())!
-    case "--count": count = UInt64(arguments.removeFirst())!
-    case "--trace": traces = true
-    default: exit(2)
-    }
-}
-for seed in settings.seed..<settings.seed + count {
-    settings.seed = seed
-    var begin = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &begin)
-    let run = try SimulationRun(
-        settings, trace: traces ? { print("\(Double(($0.nanoseconds - 10_000_000_000) / 1000) / 1e6) \($1)") } : nil)
-    let outcome = run.run()
-    var end = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &end)
-    let wall = Double(end.tv_sec - begin.tv_sec) + Double(end.tv_nsec - begin.tv_nsec) / 1e9
-    print(
-        "seed \(seed) digest \(outcome.digest) wall \(wall) virtual \(outcome.virtualTime.seconds) \(outcome.violation ?? "ok")")
-    if count == 1 {
+/// One seed, or several in a row. Returns whether all passed.
+func runSeeds(_ options: Options) throws -> Bool {
+    var passed = true
+    for seed in options.run.seed..<options.run.seed + options.count {
+        var settings = options.run
+        settings.seed = seed
+        let began = Campaign.now()
+        let trace: ((Instant, String) -> Void)? =
+            options.traces ? { time, text in print("\(Double((time.nanoseconds - 10_000_000_000) / 1000) / 1e6) \(text)") } : nil
+        let outcome = try SimulationRun(settings, trace: trace).run()
+        let wall = Campaign.now() - began
+        let milliseconds = Int(wall * 1000)
         print(
-            outcome.cluster, outcome.clients, outcome.faults, outcome.operations, outcome.watchEvents, outcome.expirations,
-            outcome.hashes, outcome.states.count)
+            "seed \(seed) digest \(String(outcome.digest, radix: 16)) \(outcome.virtualTime.seconds) s in \(milliseconds) ms: "
+                + (outcome.violation ?? "ok"))
+        if options.count == 1 {
+            var figures = Figures()
+            figures.add(outcome)
+            print(figures.report(seconds: wall, states: outcome.states.count))
+        }
+        passed = passed && outcome.violation == nil
     }
+    return passed
+}
+
+/// Shrinks a failing seed and shows what is left of it. Returns whether there was nothing to shrink.
+func shrink(_ options: Options) throws -> Bool {
+    guard var shrinking = try Shrinking(options.run) else {
+        print("seed \(options.run.seed) passes")
+        return true
+    }
+    print("seed \(options.run.seed): \(shrinking.outcome.violation ?? "")")
+    try shrinking.shrink()
+    let outcome = try SimulationRun(shrinking.settings) { time, text in
+        print("\(Double((time.nanoseconds - 10_000_000_000) / 1000) / 1e6) \(text)")
+    }.run()
+    print("after \(shrinking.runs) runs: \(shrinking.outcome.operations) operations and these faults:")
+    for fault in shrinking.remainingFaults { print("  \(fault)") }
+    print(outcome.violation ?? "")
+    return false
+}
+
+/// How many seeds each seeded bug takes. Returns whether all were found.
+func findBugs(_ options: Options) throws -> Bool {
+    var allFound = true
+    for bug in options.run.bug.map({ [$0] }) ?? SeededBug.allCases {
+        var settings = options.run
+        settings.bug = bug
+        var found: String?
+        for number in 0..<options.count {
+            settings.seed = options.run.seed + number
+            let outcome = try SimulationRun(settings).run()
+            guard let violation = outcome.violation else { continue }
+            found = "\(number + 1) seeds: \(violation.prefix(150))"
+            break
+        }
+        print("\(bug.rawValue): \(found ?? "not found in \(options.count) seeds")")
+        fflush(nil)
+        allFound = allFound && found != nil
+    }
+    return allFound
+}
+
+do {
+    let options = try Options(Array(CommandLine.arguments.dropFirst()))
+    let passed =
+        switch options.mode {
+        case .seeds: try runSeeds(options)
+        case .shrink: try shrink(options)
+        case .bugs: try findBugs(options)
+        case .campaign: Campaign(options: options).run(executable: CommandLine.arguments[0])
+        case .worker:
+            try {
+                try Campaign(options: options).work(); return true
+            }()
+        }
+    exit(passed ? 0 : 1)
+} catch let problem as Options.Problem {
+    print("\(problem.text)\n\(Options.usage)")
+    exit(2)
 }
