@@ -141,6 +141,7 @@ let suites: [Target] = [
     tests("MembershipTests", ["Membership", "Records", "Raft"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
+    tests("CommandsTests", ["Commands"]),
     tests("SystemdTests", ["Systemd", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),

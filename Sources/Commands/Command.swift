@@ -10,6 +10,8 @@ public enum Command {
         switch name {
         case "pagefile": PageFileCommand.run(arguments)
         case "generate": GenerateCommand.run(arguments)
+        case "status": StatusCommand.run(arguments)
+        case "adopt-etcd": AdoptEtcdCommand.run(arguments)
         default: nil
         }
     }

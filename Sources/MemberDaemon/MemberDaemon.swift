@@ -133,7 +133,7 @@ public final class MemberDaemon: Sendable {
         let openedBox = SingleUseMember(opened)
         let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
         front.startServing()
-        observe(member, pageThread, group)
+        observe(member, pageThread, group, peers: network.eventLoop)
         if configuration.readyWhen == .serving { notifier.post(.ready) }
         ProcessSignals.install { [self] wish in
             switch wish {

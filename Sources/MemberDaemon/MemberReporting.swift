@@ -16,7 +16,9 @@ extension MemberDaemon {
     }
 
     /// From now on systemd is told how the member does, and its watchdog that every loop runs.
-    func observe(_ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup) {
+    func observe(
+        _ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup, peers peerLoop: any EventLoop
+    ) {
         var loops = [
             WatchedLoop(member.pulse) { member.nudge() },
             WatchedLoop(pages.pulse) { pages.nudge() },
@@ -25,11 +27,13 @@ extension MemberDaemon {
             let pulse = LoopPulse("event loop \(index)")
             loops.append(WatchedLoop(pulse) { eventLoop.execute { pulse.beat() } })
         }
+        let pulse = LoopPulse("peers' event loop")
+        loops.append(WatchedLoop(pulse) { peerLoop.execute { pulse.beat() } })
         let rate = EventRate()
         notifier.observe(loops) { [metrics] in
             let published = member.published
             return MemberStatusLine(
-                status: published.status, revision: published.view.currentRevision, membersUp: 1,
+                status: published.status, revision: published.view.currentRevision, membersUp: member.membersUp,
                 isStalled: member.stall != nil,
                 requestsPerSecond: rate.next(metrics.grpc.callsStarted, SystemClock.now())
             ).line

@@ -95,6 +95,12 @@ final class MemberThread: MemberPort {
     }
 
     /// Before the thread starts.
+    /// Members heard from lately, this one among them.
+    var membersUp: Int {
+        guard let link = peers.withLock({ $0 }) else { return 1 }
+        let status = published.status
+        return 1 + status.membership.members.count { $0.id != status.memberID && link.connectedSince($0.id) != nil }
+    }
     func connect(_ link: any PeerLink) { peers.withLock { $0 = link } }
 
     func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer> {

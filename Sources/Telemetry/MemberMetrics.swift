@@ -62,6 +62,13 @@ public struct ServerMetrics: Sendable {
     public let readIndexesFailed: Counter
     public let quotaBackendBytes: Gauge
     public let authRevision: Gauge
+    /// Raft's term.
+    public let term: Gauge
+    public let members: Gauge
+    /// Members heard from lately, this one among them.
+    public let membersUp: Gauge
+    /// 1 once a quorum knows this member.
+    public let isReady: Gauge
     /// By operation, of entries applied.
     public let applyDuration: OperationHistograms
     /// By operation, from proposal to answer (etcd 3.7).
@@ -111,6 +118,10 @@ public struct ServerMetrics: Sendable {
         readIndexesFailed = registry.counter(
             "etcd_server_read_indexes_failed_total", "The total number of failed read indexes seen.")
         quotaBackendBytes = registry.gauge("etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.")
+        term = registry.gauge("quorate_server_term", "Raft's current term.")
+        members = registry.gauge("quorate_server_members", "Members of the cluster, learners among them.")
+        membersUp = registry.gauge("quorate_server_members_up", "Members heard from lately, this one among them.")
+        isReady = registry.gauge("quorate_server_ready", "1 once a quorum knows this member, which is when it serves.")
         authRevision = registry.gauge("etcd_debugging_auth_revision", "The current revision of auth store.")
         applyDuration = Self.applyDuration(registry)
         requestDuration = Self.requestDuration(registry)
