@@ -115,6 +115,8 @@ struct EndpointHealth {
     /// Returns how long the endpoint was ejected for, if it was ejected by this.
     mutating func countFailure(successesBefore: Int, now: Instant, _ settings: BalancingSettings) -> Instant.Span? {
         probeSoon(now: now)
+        // What is down already needs no ejection.
+        guard condition == .up else { return nil }
         return ejection.countFailure(successesBefore: successesBefore, now: now, settings)
     }
 

@@ -60,6 +60,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
 
     // MARK: Limits
 
+    /// Event loops that forward; 0 for one for every two cores, at most four.
+    public var threads: UInt64 = 0
     public var connectTimeout = Duration.seconds(1)
     public var headerTimeout = Duration.seconds(10)
     /// How long streams and connections may go on after SIGTERM.

@@ -95,6 +95,10 @@ private func validateProxy(_ configuration: ProxyConfiguration) throws(Configura
     for (flag, value, most) in counts where value < 1 || value > UInt64(most) {
         throw ConfigurationError("invalid value \"\(value)\" for --\(flag) (allowed: a whole number from 1 to \(most))")
     }
+    if configuration.threads > 64 {
+        throw ConfigurationError(
+            "invalid value \"\(configuration.threads)\" for --threads (allowed: a whole number from 0 to 64)")
+    }
     if configuration.retryPercent > 1_000 {
         throw ConfigurationError(
             "invalid value \"\(configuration.retryPercent)\" for --retry-percent (allowed: a whole number from 0 to 1000)")

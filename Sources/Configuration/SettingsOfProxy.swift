@@ -116,6 +116,9 @@ enum ProxySettings {
     private static var limits: [Row] {
         [
             Row(
+                "threads", .quorate, .unsigned(\.threads), .none,
+                "Threads that forward; 0 for one for every two cores, at most four: fewer do the same with less CPU time."),
+            Row(
                 "connect-timeout", .quorate, .duration(\.connectTimeout), .none, "How long connecting to an endpoint may take."),
             Row(
                 "header-timeout", .quorate, .duration(\.headerTimeout), .none,

@@ -3,16 +3,44 @@ import HTTP2
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Synchronization
 import TLS
 
-/// TLS towards members, one kind for each protocol; nil contexts when no endpoint is secure.
-struct MemberTransport: Sendable {
-    var forHTTP2: TLSClientContext?
-    var forHTTP1: TLSClientContext?
+/// TLS towards members. A context costs memory, the system's authorities above all, and so is made when the first secure endpoint
+/// turns up; when the operator gave files or secure endpoints, ``prepare()`` makes it at once to find out what is wrong with them.
+final class MemberTransport: Sendable {
+    private let settings: TLSClientSettings
+    private let forHTTP2 = Mutex<TLSClientContext?>(nil)
+    private let forHTTP1 = Mutex<TLSClientContext?>(nil)
 
-    func http2(_ host: String) -> ClientTransportSecurity? {
-        guard let forHTTP2 else { return nil }
-        return { channel in try channel.pipeline.syncOperations.addHandler(forHTTP2.makeHandler(host: host)) }
+    init(_ settings: TLSClientSettings) { self.settings = settings }
+
+    func prepare() throws(TLSError) { _ = try context(forHTTP2, "h2") }
+
+    func http2(_ host: String) -> ClientTransportSecurity {
+        { [self] channel in
+            try channel.pipeline.syncOperations.addHandler(context(forHTTP2, "h2").makeHandler(host: host))
+        }
+    }
+
+    func http1Handler(_ host: String) throws(TLSError) -> TLSHandler {
+        try context(forHTTP1, "http/1.1").makeHandler(host: host)
+    }
+
+    /// Reads the files again.
+    func reload() {
+        for kept in [forHTTP2.withLock { $0 }, forHTTP1.withLock { $0 }] { kept?.reload() }
+    }
+
+    private func context(_ place: borrowing Mutex<TLSClientContext?>, _ name: String) throws(TLSError) -> TLSClientContext {
+        try place.withLock { (made: inout sending TLSClientContext?) throws(TLSError) -> TLSClientContext in
+            if let made { return made }
+            var settings = settings
+            settings.applicationProtocols = [name]
+            let fresh = try TLSClientContext(settings)
+            made = fresh
+            return fresh
+        }
     }
 }
 
@@ -77,12 +105,10 @@ final class PageFetcher {
         _ address: EndpointAddress, _ timeout: Duration, _ configure: @escaping (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         let bound = NIOLoopBound(configure, eventLoop: eventLoop)
-        let context = address.isSecure ? security.forHTTP1 : nil
+        let security = address.isSecure ? security : nil
         let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(TimeAmount(timeout)).channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
-                if let context {
-                    try channel.pipeline.syncOperations.addHandler(context.makeHandler(host: address.host))
-                }
+                if let security { try channel.pipeline.syncOperations.addHandler(security.http1Handler(address.host)) }
                 try bound.value(channel)
             }
         }

@@ -26,7 +26,6 @@ extension BalancingSettings {
 }
 
 extension ProxyDaemon {
-    /// TLS towards members, made even when no endpoint is secure now: the member list may name some that are.
     func memberTransport() throws(TLSError) -> MemberTransport {
         let security = configuration.memberSecurity
         var settings = TLSClientSettings()
@@ -43,9 +42,9 @@ extension ProxyDaemon {
             case .rejected(let rejection): log.debug("a member was refused", ["error": .string("\(rejection.error)")])
             }
         }
-        let forHTTP2 = try TLSClientContext(settings)
-        settings.applicationProtocols = ["http/1.1"]
-        return MemberTransport(forHTTP2: forHTTP2, forHTTP1: try TLSClientContext(settings))
+        let transport = MemberTransport(settings)
+        if security.isUsed || configuration.endpoints.contains(where: { $0.isSecure }) { try transport.prepare() }
+        return transport
     }
 }
 

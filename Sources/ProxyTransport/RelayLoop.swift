@@ -82,6 +82,7 @@ final class RelayLoop: EndpointObserver {
         tick &+= 1
         guard tick > 2 else { return }
         for connection in connections {
+            connection.tellBytes()
             if let id = connection.takeDebt(before: tick - 2) { balancer.suspect(id) }
         }
     }

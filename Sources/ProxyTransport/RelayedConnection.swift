@@ -27,6 +27,7 @@ final class RelayedConnection {
     private let began: NIODeadline
     private var sentBytes: UInt64 = 0
     private var receivedBytes: UInt64 = 0
+    private var toldBytes: (sent: UInt64, received: UInt64) = (0, 0)
     /// The loop's tick at which the endpoint got bytes that it has not answered; 0 when it owes nothing.
     private var owesSince: UInt32 = 0
     /// Place in the loop's list.
@@ -121,16 +122,21 @@ final class RelayedConnection {
     // MARK: Relaying
 
     func count(_ bytes: Int, fromClient: Bool) {
-        guard let endpoint else { return }
         if fromClient {
             sentBytes += UInt64(bytes)
             if owesSince == 0 { owesSince = loop.tick }
-            loop.balancer.countBytes(endpoint, sent: bytes, received: 0)
         } else {
             receivedBytes += UInt64(bytes)
             owesSince = 0
-            loop.balancer.countBytes(endpoint, sent: 0, received: bytes)
         }
+    }
+
+    /// Adds what was relayed since the last time to the endpoint's counters: too much to do for each message.
+    func tellBytes() {
+        guard let endpoint, sentBytes + receivedBytes > toldBytes.sent + toldBytes.received else { return }
+        loop.balancer.countBytes(
+            endpoint, sent: Int(sentBytes - toldBytes.sent), received: Int(receivedBytes - toldBytes.received))
+        toldBytes = (sentBytes, receivedBytes)
     }
 
     /// The endpoint has owed an answer since before that tick. Told once: an endpoint that rightly says nothing (a watch without
@@ -155,6 +161,7 @@ final class RelayedConnection {
         if case .ended = state { return }
         let wasRelaying = if case .relaying = state { true } else { false }
         state = .ended
+        tellBytes()
         if let endpoint, wasRelaying { loop.balancer.finished(endpoint, outcome(of: end)) }
         if end == .noEndpoint { loop.balancer.countWithoutEndpoint() }
         clientSide?.part()
