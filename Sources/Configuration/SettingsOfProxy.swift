@@ -144,32 +144,32 @@ enum ProxySettings {
     private static var security: [Row] {
         [
             Row(
-                "cert-file", .security, .text(\.clientSecurity.certificateFile), .none, Support.tls,
+                "cert-file", .security, .text(\.clientSecurity.certificateFile), .none,
                 "Certificate shown to clients."),
-            Row("key-file", .security, .text(\.clientSecurity.keyFile), .none, Support.tls, "Key of that certificate."),
+            Row("key-file", .security, .text(\.clientSecurity.keyFile), .none, "Key of that certificate."),
             Row(
-                "client-cert-auth", .security, .truth(\.clientSecurity.requiresClientCertificate), .none, Support.tls,
+                "client-cert-auth", .security, .truth(\.clientSecurity.requiresClientCertificate), .none,
                 "Demand a certificate of every client."),
             Row(
-                "trusted-ca-file", .security, .text(\.clientSecurity.trustedAuthorityFile), .none, Support.tls,
+                "trusted-ca-file", .security, .text(\.clientSecurity.trustedAuthorityFile), .none,
                 "Authorities trusted for clients' certificates."),
             Row(
-                "client-crl-file", .security, .text(\.clientSecurity.revocationListFile), .none, Support.tls,
+                "client-crl-file", .security, .text(\.clientSecurity.revocationListFile), .none,
                 "Revocation list for clients' certificates."),
             Row(
-                "auto-tls", .security, .truth(\.clientSecurity.isAutomatic), .none, Support.tls,
+                "auto-tls", .security, .truth(\.clientSecurity.isAutomatic), .none,
                 "Serve clients with a certificate made at start."),
             Row(
-                "self-signed-cert-validity", .security, .unsigned(\.selfSignedCertificateYears), .none, Support.tlsDetail,
+                "self-signed-cert-validity", .security, .unsigned(\.selfSignedCertificateYears), .none,
                 "Years that such a certificate is valid."),
             Row(
-                "cipher-suites", .security, .list(\.cipherSuites), .none, Support.tlsDetail,
+                "cipher-suites", .security, .list(\.cipherSuites), .none,
                 "Cipher suites in order of preference."),
             Row(
-                "tls-min-version", .security, .words(\.minimumTLSVersion, ["TLS1.2", "TLS1.3"]), .none, Support.tlsDetail,
+                "tls-min-version", .security, .words(\.minimumTLSVersion, ["TLS1.2", "TLS1.3"]), .none,
                 "Oldest TLS version accepted."),
             Row(
-                "tls-max-version", .security, .words(\.maximumTLSVersion, ["", "TLS1.2", "TLS1.3"]), .none, Support.tlsDetail,
+                "tls-max-version", .security, .words(\.maximumTLSVersion, ["", "TLS1.2", "TLS1.3"]), .none,
                 "Newest TLS version accepted."),
         ]
     }

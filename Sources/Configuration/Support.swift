@@ -1,10 +1,6 @@
 /// What the member cannot do yet, in one place: when a capability lands, its line becomes `.supported` and every flag,
 /// environment variable and file key that depends on it is accepted.
 enum Support {
-    /// The proxy's certificates, keys, `https` and `unixs` listeners.
-    static let tls = SettingEffect.notSupportedYet("TLS is not supported yet")
-    /// Settings of the proxy that only matter with TLS; alone they ask for nothing.
-    static let tlsDetail = SettingEffect.acceptedWithoutEffect("it only matters with TLS, which is not supported yet")
     /// Finding the other members through a discovery service.
     static let discovery = SettingEffect.notSupportedYet("bootstrapping through a discovery service is not supported yet")
     /// Settings that only matter with a discovery service.

@@ -5,10 +5,12 @@ import NIOCore
 import NIOPosix
 import ProxyTransport
 import Synchronization
+import Telemetry
 
 /// Serves clients by forwarding their requests: `--mode http`.
 final class ExchangeFront: ProxyFront {
     private let server: HTTPServer
+    private let clients: ListenerTLS
     private let endpoints = Mutex<[ServerEndpoint]>([])
     private let applications: [NIOLoopBound<L7Application>]
 
@@ -17,22 +19,27 @@ final class ExchangeFront: ProxyFront {
         _ gate: ConnectionGate,
         _ source: PageSource, _ transport: MemberTransport
     ) throws {
+        let configuration = daemon.configuration
+        try configuration.checkSharedIdentity()
         var settings = ForwardingSettings()
-        settings.http2.connectTimeout = daemon.configuration.connectTimeout
-        settings.replayBytes = Int(clamping: daemon.configuration.replayBufferBytes)
-        settings.upstreamConnections = Int(clamping: daemon.configuration.upstreamConnections)
+        settings.http2.connectTimeout = configuration.connectTimeout
+        settings.replayBytes = Int(clamping: configuration.replayBufferBytes)
+        settings.upstreamConnections = Int(clamping: configuration.upstreamConnections)
         let security = UpstreamSecurity(
-            http2: { address in { channel in try transport.http2(address.host)?(channel) } },
+            http2: { transport.http2($0.host) },
             http1: { address in
-                { channel in
-                    if let context = transport.forHTTP1 {
-                        try channel.pipeline.syncOperations.addHandler(context.makeHandler(host: address.host))
-                    }
-                }
+                { channel in try channel.pipeline.syncOperations.addHandler(transport.http1Handler(address.host)) }
             })
+        var serving = ServerConfiguration()
+        serving.headerTimeout = configuration.headerTimeout
+        serving.prefaceTimeout = configuration.headerTimeout
+        serving.http2.maximumConcurrentStreams = UInt32(
+            clamping: min(configuration.maximumConcurrentStreams, UInt64(serving.http2.maximumConcurrentStreams)))
+        serving.log = { [log = daemon.log] record in log.note(record) }
+        clients = try ListenerTLS(configuration, daemon.log)
         let made = Mutex<[NIOLoopBound<L7Application>]>([])
         let byLoop = Dictionary(uniqueKeysWithValues: zip(group.makeIterator().map { ObjectIdentifier($0) }, balancers))
-        server = try HTTPServer.make(group: group, configuration: ServerConfiguration(), gate: gate) { [settings] loop in
+        server = try HTTPServer.make(group: group, configuration: serving, gate: gate) { [settings] loop in
             let balancer = byLoop[ObjectIdentifier(loop.eventLoop)]!.value
             let application = L7Application(
                 loop: loop, balancer: balancer,
@@ -42,14 +49,23 @@ final class ExchangeFront: ProxyFront {
             return application.serverApplication
         }.wait()
         applications = made.withLock { $0 }
+        // Read by the page of metrics; the server lives as long as the process.
+        daemon.metrics.readConnections(
+            open: { [server] in Double(server.read(.connectionsOpen)) },
+            accepted: { [server] in Double(server.read(.connectionsAccepted)) },
+            refused: { [server] in Double(server.read(.connectionsRefused)) })
     }
 
     func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws {
         for listener in listeners {
-            let endpoint = try server.listen(on: listener.address).wait()
+            var options = ListenOptions()
+            try clients.secure(&options, listener.url)
+            let endpoint = try server.listen(on: listener.address, options).wait()
             endpoints.withLock { $0.append(endpoint) }
         }
     }
+
+    func reload() -> String? { clients.reload() }
 
     func stop(within limit: Duration) {
         for endpoint in endpoints.withLock({ $0 }) { try? endpoint.close().wait() }
@@ -60,3 +76,13 @@ final class ExchangeFront: ProxyFront {
 }
 
 extension ProxyPages: ProxyTransport.ProxyPages {}
+
+extension Log {
+    fileprivate func note(_ record: ServerLogRecord) {
+        switch record.level {
+        case .debug: debug(record.message, ["remote-addr": .string(record.peer)])
+        case .info: info(record.message, ["remote-addr": .string(record.peer)])
+        case .warning: warn(record.message, ["remote-addr": .string(record.peer)])
+        }
+    }
+}

@@ -27,9 +27,9 @@ final class MemberTransport: Sendable {
         try context(forHTTP1, "http/1.1").makeHandler(host: host)
     }
 
-    /// Reads the files again.
-    func reload() {
-        for kept in [forHTTP2.withLock { $0 }, forHTTP1.withLock { $0 }] { kept?.reload() }
+    /// Reads the files again; why they cannot be used, if they cannot.
+    func reload() -> String? {
+        [forHTTP2.withLock { $0 }?.reload(), forHTTP1.withLock { $0 }?.reload()].compactMap { $0 }.first.map { "\($0)" }
     }
 
     private func context(_ place: borrowing Mutex<TLSClientContext?>, _ name: String) throws(TLSError) -> TLSClientContext {

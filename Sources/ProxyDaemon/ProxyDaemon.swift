@@ -72,8 +72,9 @@ public final class ProxyDaemon: Sendable {
         let listeners = ProxyListeners()
         let health: HealthShell
         let front: any ProxyFront
+        let transport: MemberTransport
         do {
-            let transport = try memberTransport()
+            transport = try memberTransport()
             let parts = try startHealth(group, healthGroup.next(), transport)
             health = parts.health
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
@@ -96,7 +97,7 @@ public final class ProxyDaemon: Sendable {
             case .stop:
                 notifier.post(.stopping("draining", longest: Instant.Span(configuration.drainTimeout + .seconds(10))))
                 finish(with: ExitCode.success)
-            case .reload: reload(health)
+            case .reload: reload(health, front, transport)
             }
         }
         let code = waitForEnd()
@@ -201,6 +202,8 @@ private final class ListenerHandOver: HealthListener {
 protocol ProxyFront: Sendable {
     /// - Parameter listeners: each as configured, and where it really listens: systemd may have opened the socket.
     func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws
+    /// Reads certificates again; why that failed, if it did.
+    func reload() -> String?
     /// Takes no more connections, and ends those there are by `limit`.
     func stop(within limit: Duration)
 }

@@ -56,7 +56,7 @@ extension ProxyDaemon {
                 sum &+= counters.succeeded.value &+ counters.failed.value
             }
             return ProxyStatusLine(
-                mode: mode, endpoints: endpoints, connections: metrics.clientConnections.value,
+                mode: mode, endpoints: endpoints, connections: metrics.clientConnections,
                 requestsPerSecond: rate.next(answered, SystemClock.now()), retries: metrics.retries.value
             ).line
         }
@@ -74,13 +74,15 @@ extension ProxyDaemon {
     private static let reloadable: Set<String> = ["log-level", "endpoints"]
 
     /// On SIGHUP: reads the configuration again. When it is wrong the old one stays in force.
-    func reload(_ health: HealthShell) {
+    func reload(_ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport) {
         notifier.post(.reloading)
-        notifier.post(.reloaded(problem: applyNewConfiguration(health)))
+        notifier.post(.reloaded(problem: applyNewConfiguration(health, front, transport)))
     }
 
     /// What went wrong, or nil.
-    private func applyNewConfiguration(_ health: HealthShell) -> String? {
+    private func applyNewConfiguration(
+        _ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport
+    ) -> String? {
         do throws(ConfigurationError) {
             let fresh = try rereadConfiguration()
             if let level = LogLevel(name: fresh.logging.level) { log.level = level }
@@ -88,6 +90,10 @@ extension ProxyDaemon {
             let waiting = settingsThatDiffer(configuration, fresh).filter { !Self.reloadable.contains($0) }
             if !waiting.isEmpty {
                 log.warn("these settings have changed and take a restart", ["settings": .strings(waiting)])
+            }
+            if let problem = transport.reload() ?? front.reload() {
+                log.error("new certificates are refused, the old ones stay", ["error": .string(problem)])
+                return problem
             }
             log.info("reloaded the configuration", [:])
             return nil

@@ -35,13 +35,7 @@ extension ProxyDaemon {
         settings.skipsVerification = security.skipsVerification
         settings.serverName = security.serverName
         settings.handshakeTimeout = configuration.connectTimeout
-        settings.log = { [log] record in
-            switch record {
-            case .reloaded(let files): log.info("certificates read again", ["files": .strings(files)])
-            case .reloadFailed(let reason): log.error("new certificates are not used", ["reason": .string(reason)])
-            case .rejected(let rejection): log.debug("a member was refused", ["error": .string("\(rejection.error)")])
-            }
-        }
+        settings.log = { [log] in log.note($0) }
         let transport = MemberTransport(settings)
         if security.isUsed || configuration.endpoints.contains(where: { $0.isSecure }) { try transport.prepare() }
         return transport

@@ -21,8 +21,11 @@ final class RelayFront: ProxyFront {
         settings.connectTimeout = daemon.configuration.connectTimeout
         if daemon.configuration.accessLog { settings.connectionEnded = { [log = daemon.log] in log.note($0) } }
         relay = try Relay.make(
-            group: group, balancers: balancers, gate: gate, settings: settings, metrics: daemon.metrics
+            group: group, balancers: balancers, gate: gate, settings: settings
         ).wait()
+        daemon.metrics.readConnections(
+            open: { Double(gate.openConnections) }, accepted: { [relay] in Double(relay.accepted) },
+            refused: { [relay] in Double(relay.refused) })
     }
 
     func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws {
@@ -31,6 +34,9 @@ final class RelayFront: ProxyFront {
             endpoints.withLock { $0.append(channel) }
         }
     }
+
+    /// TLS passes through.
+    func reload() -> String? { nil }
 
     func stop(within limit: Duration) {
         for channel in endpoints.withLock({ $0 }) { try? channel.close().wait() }

@@ -3,7 +3,7 @@ import Glibc
 import HTTP2
 import NIOCore
 import NIOPosix
-import Telemetry
+import Synchronization
 
 /// Forwards bytes between clients and endpoints, whatever they are: TLS passes through untouched.
 public final class Relay: Sendable {
@@ -11,7 +11,8 @@ public final class Relay: Sendable {
     private let gate: ConnectionGate
     private let loops: [ObjectIdentifier: NIOLoopBound<RelayLoop>]
     private let order: [any EventLoop]
-    private let metrics: ProxyMetrics
+    private let acceptedCount = Atomic<Int>(0)
+    private let refusedCount = Atomic<Int>(0)
 
     /// Output that may wait on one connection before the other side rests.
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 << 10, high: 128 << 10)
@@ -20,19 +21,17 @@ public final class Relay: Sendable {
 
     private init(
         _ group: any EventLoopGroup, _ gate: ConnectionGate, _ order: [any EventLoop],
-        _ loops: [ObjectIdentifier: NIOLoopBound<RelayLoop>], _ metrics: ProxyMetrics
+        _ loops: [ObjectIdentifier: NIOLoopBound<RelayLoop>]
     ) {
         self.group = group
         self.gate = gate
         self.order = order
         self.loops = loops
-        self.metrics = metrics
     }
 
     /// - Parameter balancers: one for each event loop of the group.
     public static func make(
-        group: any EventLoopGroup, balancers: [NIOLoopBound<LoopBalancer>], gate: ConnectionGate, settings: RelaySettings,
-        metrics: ProxyMetrics
+        group: any EventLoopGroup, balancers: [NIOLoopBound<LoopBalancer>], gate: ConnectionGate, settings: RelaySettings
     ) -> EventLoopFuture<Relay> {
         let eventLoops = Array(group.makeIterator())
         let made = zip(eventLoops, balancers).map { eventLoop, balancer in
@@ -44,9 +43,14 @@ public final class Relay: Sendable {
         }
         return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { loops in
             let table = Dictionary(uniqueKeysWithValues: zip(eventLoops.map { ObjectIdentifier($0) }, loops))
-            return Relay(group, gate, eventLoops, table, metrics)
+            return Relay(group, gate, eventLoops, table)
         }
     }
+
+    /// Connections so far.
+    public var accepted: Int { acceptedCount.load(ordering: .relaxed) }
+    /// Connections that were one too many.
+    public var refused: Int { refusedCount.load(ordering: .relaxed) }
 
     public func listen(on address: ListenAddress, backlog: Int32 = 4_096) -> EventLoopFuture<any Channel> {
         var bootstrap = ServerBootstrap(group: group)
@@ -74,15 +78,11 @@ public final class Relay: Sendable {
 
     private func accept(_ channel: any Channel) throws {
         guard gate.tryEnter() else {
-            metrics.clientConnectionsRefused.increment()
+            refusedCount.add(1, ordering: .relaxed)
             throw ChannelError.ioOnClosedChannel
         }
-        metrics.clientConnectionsAccepted.increment()
-        metrics.clientConnections.add(1)
-        channel.closeFuture.whenComplete { [gate, metrics] _ in
-            gate.leave()
-            metrics.clientConnections.add(-1)
-        }
+        acceptedCount.add(1, ordering: .relaxed)
+        channel.closeFuture.whenComplete { [gate] _ in gate.leave() }
         guard let loop = loops[ObjectIdentifier(channel.eventLoop)] else {
             preconditionFailure("a connection was accepted on an event loop that is not of the relay's group")
         }

@@ -9,6 +9,11 @@ public struct TLSPeerIdentity: Sendable, Equatable {
 
     public init() {}
 
+    /// Whom the first certificate of a PEM file is for.
+    public init(certificateFile: String) throws(TLSError) {
+        self = try CredentialFiles.certificates(certificateFile)[0].withPointer { TLSPeerIdentity(certificate: $0) }
+    }
+
     /// Reads a certificate that the library holds for the duration of the call.
     init(certificate: OpaquePointer) {
         commonName = Self.commonName(of: certificate)

@@ -2,9 +2,7 @@ import Synchronization
 
 /// All metrics of a proxy. Copying this value copies pointers.
 public struct ProxyMetrics: Sendable {
-    public let clientConnections: Gauge
-    public let clientConnectionsAccepted: Counter
-    public let clientConnectionsRefused: Counter
+    private let connections: ConnectionCounts
     /// Requests and connections for which no endpoint was left.
     public let requestsWithoutEndpoint: Counter
     public let retries: Counter
@@ -15,11 +13,15 @@ public struct ProxyMetrics: Sendable {
     private let endpointFamilies: EndpointFamilies
 
     public init(_ registry: MetricsRegistry, version: String) {
-        clientConnections = registry.gauge("quorate_proxy_client_connections", "Open connections of clients.")
-        clientConnectionsAccepted = registry.counter(
-            "quorate_proxy_client_connections_accepted_total", "Connections of clients that were accepted.")
-        clientConnectionsRefused = registry.counter(
-            "quorate_proxy_client_connections_refused_total", "Connections of clients that were closed for being one too many.")
+        connections = ConnectionCounts()
+        registry.readTogether([
+            ("quorate_proxy_client_connections", "Open connections of clients.", .gauge),
+            ("quorate_proxy_client_connections_accepted_total", "Connections of clients that were accepted.", .counter),
+            (
+                "quorate_proxy_client_connections_refused_total",
+                "Connections of clients that were closed for being one too many.", .counter
+            ),
+        ]) { [connections] in connections.values }
         requestsWithoutEndpoint = registry.counter(
             "quorate_proxy_requests_without_endpoint_total", "Requests and connections for which no endpoint was left.")
         retries = registry.counter("quorate_proxy_retries_total", "Requests and connections sent to a further endpoint.")
@@ -34,6 +36,17 @@ public struct ProxyMetrics: Sendable {
         )
         .labelled(version).set(1)
     }
+
+    /// Where the numbers of clients' connections come from. Called once, before anyone asks for them.
+    public func readConnections(
+        open: @escaping @Sendable () -> Double, accepted: @escaping @Sendable () -> Double,
+        refused: @escaping @Sendable () -> Double
+    ) {
+        connections.source.withLock { $0 = { [open(), accepted(), refused()] } }
+    }
+
+    /// Open connections of clients.
+    public var clientConnections: Int64 { Int64(connections.values?[0] ?? 0) }
 
     /// The metrics of one endpoint, made the first time it is asked for.
     public func endpoint(_ address: String) -> EndpointMetrics { EndpointMetrics(endpointFamilies, address) }
@@ -72,6 +85,13 @@ public struct EndpointMetrics: Sendable {
         sentBytes = families.sentBytes.labelled(address)
         receivedBytes = families.receivedBytes.labelled(address)
     }
+}
+
+private final class ConnectionCounts: Sendable {
+    /// Open, accepted, refused.
+    let source = Mutex<(@Sendable () -> [Double])?>(nil)
+
+    var values: [Double]? { source.withLock { $0 }?() }
 }
 
 private struct EndpointFamilies: Sendable {
