@@ -34,6 +34,10 @@ bench: dependencies
 	$(SWIFT) build -c release --product quorate-bench
 	.build/release/quorate-bench $(BENCH)
 
+# How much a client that lists everything disturbs the others; MEGABYTES of data.
+bench-reads: build
+	Tests/Conformance/run reads $(MEGABYTES)
+
 # Installed only when one is missing, so that a developer without root who has them can build.
 dependencies:
 	@dpkg -s $(BUILD_DEPENDENCIES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(BUILD_DEPENDENCIES); }

@@ -35,6 +35,10 @@ public protocol MemberPort: AnyObject, Sendable {
     ) -> EventLoopFuture<Value>
     /// Puts a question to the member that leads, which is another one; the answer comes back to the loop it was asked from.
     func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer>
+    /// The same for reading pages that may have to come from the disk, which does not wait for such tasks.
+    func read<Value: Sendable>(
+        on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
+    ) -> EventLoopFuture<Value>
     /// A store error met while reading: final for the member.
     func fail(_ reason: String)
 }

@@ -4,7 +4,7 @@ import EtcdAPI
 /// A long range answer in key order, in portions that each cost less than a millisecond: measured first, then encoded.
 ///
 /// Both passes read the same view, so the length found is the length sent.
-public struct RangePortions {
+public struct RangePortions: Sendable {
     /// Keys looked at, and bytes written, in one portion.
     public static let keyLimit = 1000
     public static let byteLimit = 256 << 10

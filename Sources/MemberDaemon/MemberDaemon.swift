@@ -96,8 +96,10 @@ public final class MemberDaemon: Sendable {
         let pageThread = PageThread()
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
+        let reads = NIOThreadPool(numberOfThreads: 2)
+        reads.start()
         let member = MemberThread(
-            first: opened.firstPublished, electionTimeout: settings.electionTimeout, pages: pageThread, pool: pool,
+            first: opened.firstPublished, electionTimeout: settings.electionTimeout, pages: pageThread, pool: pool, reads: reads,
             onEvent: { [self] in note($0, settings) },
             onEnd: { [self] in end(with: $0) })
         let group = MultiThreadedEventLoopGroup(numberOfThreads: MemberDaemon.loopCount)
@@ -156,6 +158,7 @@ public final class MemberDaemon: Sendable {
         peers.stop()
         try? group.syncShutdownGracefully()
         try? pool.syncShutdownGracefully()
+        try? reads.syncShutdownGracefully()
         log.info("closed the member", ["name": .string(configuration.name)])
         notifier.finish()
         log.flush()

@@ -42,6 +42,8 @@ final class MemberThread: MemberPort {
     private let mailboxes = Mutex<[LoopMailbox?]>([])
     private let pages: PageThread
     private let pool: NIOThreadPool
+    /// Reads pages for long ranges.
+    private let reads: NIOThreadPool
     private let onEvent: @Sendable (MemberEvent) -> Void
     private let onEnd: @Sendable (MemberFailure?) -> Void
     let pulse = LoopPulse("member thread")
@@ -54,7 +56,7 @@ final class MemberThread: MemberPort {
 
     /// `onEnd` is called once, on the member thread, when it stops: with the reason if it is a failure.
     init(
-        first: Published, electionTimeout: Instant.Span, pages: PageThread, pool: NIOThreadPool,
+        first: Published, electionTimeout: Instant.Span, pages: PageThread, pool: NIOThreadPool, reads: NIOThreadPool,
         onEvent: @escaping @Sendable (MemberEvent) -> Void,
         onEnd: @escaping @Sendable (MemberFailure?) -> Void
     ) {
@@ -62,6 +64,7 @@ final class MemberThread: MemberPort {
         self.electionTimeout = electionTimeout
         self.pages = pages
         self.pool = pool
+        self.reads = reads
         self.onEvent = onEvent
         self.onEnd = onEnd
     }
@@ -121,6 +124,12 @@ final class MemberThread: MemberPort {
         on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
     ) -> EventLoopFuture<Value> {
         pool.runIfActive(eventLoop: eventLoop, body)
+    }
+
+    func read<Value: Sendable>(
+        on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
+    ) -> EventLoopFuture<Value> {
+        reads.runIfActive(eventLoop: eventLoop, body)
     }
 
     /// Loops are numbered by whoever makes them; answers name the number.

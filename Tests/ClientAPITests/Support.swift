@@ -47,6 +47,12 @@ final class ScriptedMember: MemberPort {
     ) -> EventLoopFuture<Value> {
         eventLoop.makeCompletedFuture { try body() }
     }
+
+    func read<Value: Sendable>(
+        on eventLoop: any EventLoop, _ body: @escaping @Sendable () throws -> Value
+    ) -> EventLoopFuture<Value> {
+        eventLoop.makeCompletedFuture { try body() }
+    }
 }
 
 extension MemberAnswer {
