@@ -1,5 +1,6 @@
 import Configuration
 import HTTP2
+import Synchronization
 import TLS
 import Telemetry
 
@@ -9,8 +10,8 @@ final class MemberTLS: Sendable {
     let clients: TLSServerContext?
     /// For other members.
     let peers: TLSServerContext?
-    /// For connections to other members whose URL is `https`.
-    let peerDialer: TLSClientContext?
+    private let dialing: TLSClientSettings
+    private let dialer = Mutex<TLSClientContext?>(nil)
     private let skipsClientAddressCheck: (client: Bool, peer: Bool)
     private let mixedAuthorities: Set<String>
 
@@ -25,9 +26,25 @@ final class MemberTLS: Sendable {
         peers = try Self.serverContext(peer, "peer", protocols, log)
         var dialing = TLSClientSettings(peer, protocols, skipsVerification: configuration.peerSecurity.makesCertificate)
         dialing.log = { log.note($0, "peer") }
-        peerDialer = try TLSClientContext(dialing)
+        self.dialing = dialing
         let urls = configuration.listenClientURLs + configuration.listenClientHTTPURLs
         mixedAuthorities = Set(urls.filter { !$0.isSecure }.map(\.address)).intersection(urls.filter(\.isSecure).map(\.address))
+        // What cannot be used is to stop the start, not the first connection.
+        if !peer.isEmpty { _ = try peerDialer() }
+        if !client.clientCertificateFile.isEmpty {
+            _ = try TLSClientContext(TLSClientSettings(client, protocols, skipsVerification: true))
+        }
+    }
+
+    /// For connections to other members whose URL is `https`. Made when it is needed first: a cluster without TLS goes without the
+    /// system's authorities in memory.
+    func peerDialer() throws(TLSError) -> TLSClientContext {
+        try dialer.withLock { made throws(TLSError) in
+            if let made { return made }
+            let new = try TLSClientContext(dialing)
+            made = new
+            return new
+        }
     }
 
     private static func serverContext(
@@ -44,7 +61,7 @@ final class MemberTLS: Sendable {
 
     /// Reads every file again; new connections get them. Returns why some cannot be used; those before stay in use then.
     func reload() -> TLSError? {
-        [clients?.reload(), peers?.reload(), peerDialer?.reload()].compactMap { $0 }.first
+        [clients?.reload(), peers?.reload(), dialer.withLock { $0?.reload() }].compactMap { $0 }.first
     }
 
     // MARK: Listeners

@@ -23,10 +23,8 @@ final class PeerNetwork: Sendable {
 
     init(_ tls: MemberTLS, _ log: Log) {
         self.log = log
-        let dialer = tls.peerDialer
         client = PeerHTTPClient(eventLoop: group.next()) { channel, name in
-            guard let dialer else { throw PeerRequestError.connect("there is nothing to dial securely with") }
-            try channel.pipeline.syncOperations.addHandler(dialer.makeHandler(host: name))
+            try channel.pipeline.syncOperations.addHandler(tls.peerDialer().makeHandler(host: name))
         }
     }
 

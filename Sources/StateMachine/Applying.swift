@@ -70,7 +70,8 @@ extension StateMachine {
         case .authRoleAdd, .authRoleDelete, .authRoleGrantPermission, .authRoleRevokePermission:
             reason = "it changes a role of authentication"
         default:
-            guard let user = request.header?.username, !user.isEmpty else { return }
+            // A Go member with --client-cert-auth names the client's common name whether authentication is enabled or not.
+            guard isAuthenticationEnabled, let user = request.header?.username, !user.isEmpty else { return }
             reason = "it was made by user \"\(user)\" under authentication"
         }
         throw .entry(UnappliableEntry(index: entry.index, reason: reason + ", which this release does not enforce"))

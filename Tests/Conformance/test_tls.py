@@ -68,7 +68,7 @@ class Member:
 
         poll(said, 20, lambda: f"{text!r} in the log:\n{self.daemon.log_tail()}")
 
-    def etcdctl(self, *arguments, ca=None, pair=None, url=None, timeout="2s"):
+    def etcdctl(self, *arguments, ca=None, pair=None, url=None, timeout="2s", text=None):
         """(exit status, standard output, standard error)"""
         flags = ["--endpoints", url or self.url, "--command-timeout", timeout, "--dial-timeout", timeout]
         if ca:
@@ -76,7 +76,7 @@ class Member:
         if pair:
             flags += ["--cert", str(pair.certificate), "--key", str(pair.key)]
         done = subprocess.run(
-            [self.etcdctl_binary, *flags, *arguments], capture_output=True, text=True, timeout=30,
+            [self.etcdctl_binary, *flags, *arguments], input=text, capture_output=True, text=True, timeout=30,
             env=clean_environment() | {"ETCDCTL_API": "3"},
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
@@ -195,6 +195,21 @@ def test_etcdctl_over_tls(member, pki, tmp_path, reference):
     done = subprocess.run([reference.etcdutl, "snapshot", "status", saved, "-w", "json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["totalKey"] > 3
+
+
+def test_a_log_that_names_clients_by_their_certificates(member, pki, reference):
+    """With --client-cert-auth etcd writes clients' common names into its log, whether authentication is enabled or not."""
+    one = member(mutual_flags(pki), etcd(reference)).start()
+    known = {"ca": pki.authority.certificate, "pair": pki.client}
+    assert one.etcdctl("put", "a", "b", **known)[0] == 0
+    assert one.etcdctl("txn", "--interactive=false", **known, text='version("a") = "1"\n\nput c d\n\n\n')[0] == 0
+    one.daemon.become(quorate())
+    one.start()
+    assert one.etcdctl("get", "", "--from-key", **known)[1] == "a\nb\nc\nd\n"
+    assert one.etcdctl("put", "a", "e", **known)[0] == 0
+    one.daemon.become(etcd(reference))
+    one.start()
+    assert one.etcdctl("get", "a", **known)[1] == "a\ne\n"
 
 
 @pytest.mark.parametrize("software", ["etcd", "quorate"])
