@@ -42,7 +42,8 @@ final class PeerFront: PeerLink {
             localID: memberID, clusterID: serving.settings.clusterID,
             advertisedURLs: daemon.configuration.initialAdvertisePeerURLs.map(\.description),
             serverVersion: serving.settings.behavesAs)
-        settings.ioTimeout = .seconds(5)
+        settings.readTimeout = daemon.configuration.raftReadTimeout
+        settings.writeTimeout = daemon.configuration.raftWriteTimeout
         let transport = PeerTransport(
             settings, eventLoop: network.eventLoop, client: network.client, pool: pool, snapshots: snapshots,
             metrics: daemon.metrics.network, log: daemon.log, sink: PeerReceiver(member))

@@ -13,8 +13,10 @@ public struct PeerSettings: Sendable {
     public var serverVersion: ClusterVersion
     /// The lowest cluster version it works in; etcd 3.5 to 3.7 say 3.0.0.
     public var minimumClusterVersion = ClusterVersion(3, 0, 0)
-    /// Of streams (`--raft-read-timeout`, `--raft-write-timeout`).
-    public var ioTimeout: Duration = .seconds(5)
+    /// A stream nothing is read from for so long is given up (`--raft-read-timeout`); peers have the same.
+    public var readTimeout: Duration = .seconds(5)
+    /// A stream that takes nothing for so long is given up (`--raft-write-timeout`).
+    public var writeTimeout: Duration = .seconds(5)
     /// Database bytes sent to one peer a second; nil: no limit.
     public var snapshotBytesPerSecond: Int?
 

@@ -36,7 +36,8 @@ final class PeerShell {
         shared = transport.shared
         metrics = PeerMetrics(shared.metrics, local: shared.settings.localID, peer: id)
         var limits = LinkLimits()
-        limits.ioTimeout = Instant.Span(shared.settings.ioTimeout)
+        limits.readTimeout = Instant.Span(shared.settings.readTimeout)
+        limits.writeTimeout = Instant.Span(shared.settings.writeTimeout)
         links = PeerLinks(id: id, urls: urls, isMember: isMember, limits: limits, now: shared.now)
     }
 

@@ -270,6 +270,15 @@ import Testing
         }
     }
 
+    @Test func aPeerThatMovedIsDialedThere() throws {
+        var bench = Bench()
+        let (number, _) = try #require(attempt(bench.wait(0), .message))
+        _ = bench.fail(.message, number)
+        let moved = [PeerURL("http://10.0.0.9:2380")!]
+        bench.links.update(urls: moved, now: bench.now)
+        #expect(attempt(bench.wait(100), .message)?.url == moved[0])
+    }
+
     // MARK: Addresses
 
     @Test func addressesAreRead() {

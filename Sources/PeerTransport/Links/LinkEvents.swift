@@ -42,8 +42,10 @@ public enum PeerFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Limits and times of one peer's links. The defaults are etcd's where nothing else is said.
 public struct LinkLimits: Sendable {
-    /// A stream nothing is read from, or that takes nothing, for so long is given up.
-    public var ioTimeout = Instant.Span.seconds(5)
+    /// A stream nothing is read from for so long is given up.
+    public var readTimeout = Instant.Span.seconds(5)
+    /// A stream that takes nothing for so long is given up.
+    public var writeTimeout = Instant.Span.seconds(5)
     /// From the beginning of a dial to the head of the answer.
     public var dialTimeout = Instant.Span.seconds(7)
     /// Between dials of one stream: the first after a failure, doubled with each further one up to `slowestRedial` (etcd: never).
@@ -58,5 +60,5 @@ public struct LinkLimits: Sendable {
     public init() {}
 
     /// So that the reader, who has the same timeout, hears something in time.
-    var linkHeartbeat: Instant.Span { Instant.Span(nanoseconds: ioTimeout.nanoseconds / 3) }
+    var linkHeartbeat: Instant.Span { Instant.Span(nanoseconds: readTimeout.nanoseconds / 3) }
 }

@@ -58,6 +58,7 @@ public struct PeerLinks: Sendable {
 
     /// The peer listens elsewhere from now on. Streams that are up stay.
     public mutating func update(urls: [PeerURL], now: Instant) {
+        guard urls != picker.urls else { return }
         picker = URLPicker(urls)
         redialSoon(now: now)
     }

@@ -67,7 +67,7 @@ extension String {
 
 /// Which of a peer's URLs is used: the same one until it fails, then the next.
 struct URLPicker: Sendable {
-    private var urls: [PeerURL]
+    let urls: [PeerURL]
     private var position = 0
 
     init(_ urls: [PeerURL]) { self.urls = urls }

@@ -16,7 +16,7 @@ struct StreamWriter: Sendable {
     /// When something is due: a heartbeat, or the end of the patience with a stream that takes nothing.
     func nextWake(_ limits: LinkLimits) -> Instant? {
         guard let attached else { return nil }
-        if let since = attached.blockedSince { return since + limits.ioTimeout }
+        if let since = attached.blockedSince { return since + limits.writeTimeout }
         return attached.lastWrite + limits.linkHeartbeat
     }
 }
@@ -43,7 +43,7 @@ struct StreamReader: Sendable {
         switch state {
         case .waiting(let until, _): until
         case .dialing(let since, _): since + limits.dialTimeout
-        case .reading(let lastRead): lastRead + limits.ioTimeout
+        case .reading(let lastRead): lastRead + limits.readTimeout
         case .stopped: nil
         }
     }
