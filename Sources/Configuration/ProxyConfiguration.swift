@@ -8,7 +8,7 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var listenClientURLs = [EndpointURL.http("127.0.0.1", 23790)]
     /// Further URLs that serve the proxy's own pages, in both modes.
     public var listenMetricsURLs: [EndpointURL] = []
-    /// Holds the last good member list and the socket that `quorate proxy status` asks.
+    /// Empty: nothing is kept. Holds the last good member list and the socket that `quorate proxy status` asks.
     public var dataDirectory = "default.proxy"
     public var configurationFile = ""
     public var isReadOnly = false
@@ -85,6 +85,10 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var memberSecurity = MemberSecurity()
 
     public var logging = LoggingSettings()
+
+    /// Settings of etcd's grpc-proxy that are refused.
+    var unsupportedNamespace = ""
+    var unsupportedLeasing = ""
 
     public init() {}
 

@@ -110,7 +110,6 @@ private func validateProxy(_ configuration: ProxyConfiguration) throws(Configura
     if configuration.isReadOnly, configuration.mode == .tcp {
         throw ConfigurationError("--readonly needs --mode http: with --mode tcp the proxy does not see what requests do")
     }
-    if configuration.dataDirectory.isEmpty { throw ConfigurationError("--data-dir must not be empty") }
 }
 
 /// Refuses what was asked for and cannot be done, all at once.
@@ -126,6 +125,10 @@ private func checkEffects(
             draft.notices.append(.warning("setting has no effect", ("setting", setting.displayName), ("reason", reason)))
         case .supported, .removed, .deprecatedAlias, .ignoredByEtcd: break
         }
+    }
+    for name in draft.unkept {
+        guard let setting = table.setting(named: name), case .acceptedWithoutEffect(let reason) = setting.effect else { continue }
+        draft.notices.append(.warning("setting has no effect", ("setting", setting.displayName), ("reason", reason)))
     }
     guard refused.isEmpty else { throw ConfigurationError(refused.joined(separator: "\n")) }
 }

@@ -2,7 +2,7 @@ import Balancing
 import Bytes
 import Host
 
-/// The last good member list, kept in the data directory: `{"clusterID":"HEX","seeds":[URL],"members":[URL]}`.
+/// The last good member list, kept in the data directory if there is one: `{"clusterID":"HEX","seeds":[URL],"members":[URL]}`.
 struct KnownClusterFile {
     private let disk: any Disk
     private let directory: String
@@ -16,6 +16,7 @@ struct KnownClusterFile {
 
     /// nil when there is none. A file that makes no sense counts as none; its problem is for the log.
     func read() -> (known: KnownCluster?, problem: String?) {
+        if directory.isEmpty { return (nil, nil) }
         do throws(DiskError) {
             guard try disk.exists(path) else { return (nil, nil) }
             let file = try disk.open(path, .readOnly)
@@ -40,6 +41,7 @@ struct KnownClusterFile {
 
     /// All or nothing: a new file is written and synced, then takes the old one's place.
     func write(_ known: KnownCluster) throws(DiskError) {
+        if directory.isEmpty { return }
         try disk.createDirectory(directory, permissions: 0o700)
         let fresh = path + ".tmp"
         if try disk.exists(fresh) { try disk.remove(fresh) }

@@ -53,10 +53,10 @@ final class PageFetcher {
     }
 
     private let eventLoop: any EventLoop
-    private let security: MemberTransport
+    private let security: MemberTransport?
     private static let longestPage = 64 << 10
 
-    init(eventLoop: any EventLoop, security: MemberTransport) {
+    init(eventLoop: any EventLoop, security: MemberTransport?) {
         self.eventLoop = eventLoop
         self.security = security
     }
@@ -82,12 +82,12 @@ final class PageFetcher {
         }.flatMapErrorThrowing { .failed(ProbeFailure($0), detail: "\($0)") }.nonisolated()
     }
 
-    struct Page {
+    struct Page: Sendable {
         var status: Int
         var text: String
     }
 
-    private func get(_ address: EndpointAddress, _ path: String, _ timeout: Duration) -> EventLoopFuture<Page> {
+    func get(_ address: EndpointAddress, _ path: String, _ timeout: Duration) -> EventLoopFuture<Page> {
         let promise = eventLoop.makePromise(of: Page.self)
         let reader = PageReader(promise, limit: Self.longestPage)
         let timer = DelayedCall(eventLoop, timeout) { reader.fail(Problem.timedOut) }

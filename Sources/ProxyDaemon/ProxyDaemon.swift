@@ -83,6 +83,8 @@ public final class ProxyDaemon: Sendable {
             try front.listen(on: configuration.listenClientURLs.map { ($0, inherited.address("proxy", $0)) })
             try listeners.openPages(healthGroup, source, configuration, &inherited, log)
             try inherited.requireAllTaken()
+        } catch let error as EndpointsFile.Problem {
+            return fail("\(error)", ExitCode.configuration)
         } catch let error as TLSError {
             return fail("cannot use the certificates: \(error)", ExitCode.configuration)
         } catch {
@@ -137,7 +139,7 @@ public final class ProxyDaemon: Sendable {
         let file = KnownClusterFile(LinuxDisk(), directory: configuration.dataDirectory)
         let kept = file.read()
         if let problem = kept.problem { log.warn("the kept member list is not used", ["reason": .string(problem)]) }
-        let seeds = configuration.endpoints.map { Seed($0) }
+        let seeds = try configuration.endpointsFile.isEmpty ? configuration.endpoints.map { Seed($0) } : endpointsFile.read()
         let health = try healthLoop.submit { [self] in
             let prober = Prober(
                 eventLoop: healthLoop, kind: configuration.probe, pagePort: UInt16(clamping: configuration.probePort),
@@ -156,7 +158,25 @@ public final class ProxyDaemon: Sendable {
         }.wait()
         relay.connect(health)
         health.start()
+        if !configuration.endpointsFile.isEmpty { watch(endpointsFile, health) }
         return (health, balancers)
+    }
+
+    private var endpointsFile: EndpointsFile {
+        EndpointsFile(configuration.endpointsFile, defaultScheme: configuration.memberSecurity.isUsed ? .https : .http)
+    }
+
+    /// Files are read on a thread of the pool: a network file system may take its time.
+    private func watch(_ file: EndpointsFile, _ health: HealthShell) {
+        health.eventLoop.scheduleRepeatedAsyncTask(initialDelay: .seconds(1), delay: .seconds(1)) { [log] _ in
+            NIOThreadPool.singleton.runIfActive(eventLoop: health.eventLoop) {
+                do {
+                    if let seeds = try file.changed() { health.seedsChanged(seeds) }
+                } catch {
+                    log.warn("the file of endpoints is not used", ["error": .error(error)])
+                }
+            }
+        }
     }
 
     private func makeFront(

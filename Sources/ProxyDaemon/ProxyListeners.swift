@@ -36,6 +36,7 @@ final class ProxyListeners: Sendable {
 
     /// Without it only the status command suffers, so that is no reason not to start.
     private func openSocket(_ server: HTTPServer, _ directory: String, _ log: Log) {
+        guard !directory.isEmpty else { return }
         let path = directory + "/" + Self.socketName
         if mkdir(directory, 0o700) != 0, errno != EEXIST {
             return log.warn(

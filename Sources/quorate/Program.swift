@@ -18,7 +18,13 @@ enum Program {
         case .member(let rest): return member(rest)
         case .other("--version", _), .other("version", _): return member(["--version"])
         case .other("--help", _), .other("-h", _), .other("help", _): return member(["--help"])
-        case .other("proxy", let rest): return proxy(rest)
+        case .other("proxy", let rest) where rest.first == "status": return ProxyStatusCommand.run(Array(rest.dropFirst()))
+        case .other("proxy", let rest):
+            return proxy { version throws(ConfigurationError) in
+                try readProxyConfiguration(.system(arguments: rest), version: version)
+            }
+        case .other("gateway", let rest): return proxy(.gateway, rest)
+        case .other("grpc-proxy", let rest): return proxy(.grpcProxy, rest)
         case .other(let name, let rest): return Command.run(name, rest) ?? unknown(name)
         case .nothing:
             printError(
@@ -49,14 +55,21 @@ enum Program {
         }
     }
 
-    private static func proxy(_ arguments: [String]) -> Int32 {
+    private typealias ProxyReading = @Sendable (BuildVersion) throws(ConfigurationError) -> ProxyRequest
+
+    /// etcd's own proxies, by their command lines.
+    private static func proxy(_ command: EtcdProxyCommand, _ arguments: [String]) -> Int32 {
+        proxy { version throws(ConfigurationError) in try readEtcdProxyCommand(command, arguments, version: version) }
+    }
+
+    private static func proxy(_ read: @escaping ProxyReading) -> Int32 {
         let build = BuildVersion(version: version, revision: "")
         do throws(ConfigurationError) {
-            switch try readProxyConfiguration(.system(arguments: arguments), version: build) {
+            switch try read(build) {
             case .print(let text):
                 print(text, terminator: "")
                 return 0
-            case .run(let configuration, let notices): return start(configuration, notices, build, arguments)
+            case .run(let configuration, let notices): return start(configuration, notices, build, read)
             }
         } catch {
             printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
@@ -66,7 +79,8 @@ enum Program {
     }
 
     private static func start(
-        _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion, _ arguments: [String]
+        _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion,
+        _ read: @escaping ProxyReading
     ) -> Int32 {
         let sockets: InheritedSockets
         let log: Log
@@ -81,9 +95,7 @@ enum Program {
         for notice in notices { log.note(notice) }
         let daemon = ProxyDaemon(configuration, version: build, log: log, inheritedSockets: sockets) {
             () throws(ConfigurationError) in
-            guard case .run(let fresh, _) = try readProxyConfiguration(.system(arguments: arguments), version: build) else {
-                return configuration
-            }
+            guard case .run(let fresh, _) = try read(build) else { return configuration }
             return fresh
         }
         return daemon.run()

@@ -1,0 +1,141 @@
+import Balancing
+
+/// The command lines of etcd's own proxies, which start the same mode of this one: `etcd gateway start` and `etcd grpc-proxy start`.
+public enum EtcdProxyCommand: String, Sendable {
+    /// Forwards bytes.
+    case gateway
+    /// Forwards requests.
+    case grpcProxy = "grpc-proxy"
+}
+
+enum EtcdProxySettings {
+    typealias Row = SettingOf<ProxyConfiguration>
+
+    static func rows(_ command: EtcdProxyCommand) -> [Row] {
+        switch command {
+        case .gateway: common + gateway + logging
+        case .grpcProxy: common + grpcProxy + grpcProxySecurity + logging
+        }
+    }
+
+    private static func unused(_ name: String, _ syntax: SettingSyntax, _ value: String, _ reason: String) -> Row {
+        Row(name, .deprecated, .discarded(syntax, default: value), .none, .acceptedWithoutEffect(reason), "Taken from etcd.")
+    }
+
+    private static var common: [Row] {
+        [
+            Row("listen-addr", .member, .listenAddress, .none, "HOST:PORT for clients."),
+            Row("endpoints", .clustering, .list(\.endpointTexts), .none, "Members to begin with, separated by commas."),
+            Row("discovery-srv", .clustering, .text(\.discoveryDomain), .none, Support.proxyDiscovery, "Domain of SRV records."),
+            unused("discovery-srv-name", .text, "", "it only matters with --discovery-srv"),
+            unused("insecure-discovery", .truth, "false", "it only matters with --discovery-srv"),
+        ]
+    }
+
+    private static var gateway: [Row] {
+        [
+            unused("trusted-ca-file", .text, "", "it only matters with --discovery-srv"),
+            unused("retry-delay", .duration, "1m0s", "every endpoint is probed all the time, once a second"),
+        ]
+    }
+
+    private static var grpcProxy: [Row] {
+        let keepAlive = "connections are kept alive by the proxy's own rules"
+        let noRegistration = "the cluster's own member list is answered, so that clients find the members"
+        return [
+            Row("metrics-addr", .monitoring, .urls(\.listenMetricsURLs), .none, "URL that serves the proxy's own pages."),
+            Row(
+                "endpoints-auto-sync-interval", .clustering, .duration(\.refreshInterval), .none, default: "30s",
+                "Time between two looks at the member list."),
+            Row("data-dir", .member, .text(\.dataDirectory), .none, "Directory for the last good member list."),
+            Row(
+                "max-concurrent-streams", .member, .unsigned(\.maximumConcurrentStreams, bits: 32), .none,
+                "Streams that a client may have open on one connection."),
+            Row(
+                "namespace", .member, .text(\.unsupportedNamespace), .none,
+                .notSupportedYet("prefixes of keys are not supported"),
+                "Prefix of all keys."),
+            Row(
+                "experimental-leasing-prefix", .member, .text(\.unsupportedLeasing), .none,
+                .notSupportedYet("leased reads are not supported: nothing is cached"), "Prefix for leased reads."),
+            unused("experimental-serializable-ordering", .truth, "false", "nothing is cached, so nothing goes back in time"),
+            unused("experimental-enable-grpc-logging", .truth, "false", "use --log-level=debug"),
+            unused("dial-keepalive-time", .duration, "0s", keepAlive),
+            unused("dial-keepalive-timeout", .duration, "20s", keepAlive),
+            unused("permit-without-stream", .truth, "false", keepAlive),
+            unused("grpc-keepalive-min-time", .duration, "5s", keepAlive),
+            unused("grpc-keepalive-interval", .duration, "2h0m0s", keepAlive),
+            unused("grpc-keepalive-timeout", .duration, "20s", keepAlive),
+            unused("advertise-client-url", .text, "127.0.0.1:23790", noRegistration),
+            unused("resolver-prefix", .text, "", noRegistration), unused("resolver-ttl", .number, "0", noRegistration),
+            unused("max-send-bytes", .number, "1572864", "the members' limits hold"),
+            unused("max-recv-bytes", .number, "2147483647", "the members' limits hold"),
+            unused("enable-pprof", .truth, "false", "Go's profiles do not exist here"),
+            Row("debug", .logging, .debugLevel, .none, "Log at level debug."),
+        ]
+    }
+
+    /// The rows of the proxy's own settings that have the same names and meanings.
+    private static var grpcProxySecurity: [Row] {
+        let names = [
+            "cert", "key", "cacert", "insecure-skip-tls-verify", "cert-file", "key-file", "trusted-ca-file", "auto-tls",
+            "client-crl-file", "self-signed-cert-validity", "tls-min-version", "tls-max-version",
+        ]
+        return ProxySettings.rows.filter { names.contains($0.name) } + [
+            Row("listen-cipher-suites", .security, .list(\.cipherSuites), .none, "Cipher suites in order of preference.")
+        ]
+    }
+
+    private static var logging: [Row] {
+        ProxySettings.rows.filter { ["log-level", "log-format", "log-outputs"].contains($0.name) && $0.group == .logging }
+    }
+}
+
+/// Reads the flags after `etcd gateway start` or `etcd grpc-proxy start`. As there, no environment variable counts.
+public func readEtcdProxyCommand(
+    _ command: EtcdProxyCommand, _ arguments: [String], version: BuildVersion
+) throws(ConfigurationError) -> ProxyRequest {
+    let table = SettingsTableOf(EtcdProxySettings.rows(command))
+    var usage = "Usage:\n\n  etcd \(command.rawValue) start [flags]   as quorate proxy --mode \(command.mode.rawValue)\n\n"
+    for setting in table.settings { usage += flagHelp(setting, ProxyConfiguration()) }
+    guard arguments.first == "start" else {
+        if let word = arguments.first, !["help", "--help", "-h"].contains(word) {
+            throw ConfigurationError("unknown command \(goQuoted(word)) for \"etcd \(command.rawValue)\" (allowed: \"start\")")
+        }
+        return .print(usage)
+    }
+    var draft = ConfigurationDraftOf<ProxyConfiguration>()
+    draft.configuration.mode = command.mode
+    // A gateway keeps nothing on disk.
+    if command == .gateway { draft.configuration.dataDirectory = "" }
+    if case .help = try readCommandLine(Array(arguments.dropFirst()), table, &draft) { return .print(usage) }
+    draft.notices.append(
+        .warning(
+            "running as quorate proxy", ("mode", command.mode.rawValue), ("instead-of", "etcd " + command.rawValue)))
+    try finishProxy(&draft, table)
+    return .run(draft.configuration, notices: draft.notices)
+}
+
+extension EtcdProxyCommand {
+    fileprivate var mode: ForwardingMode { self == .gateway ? .tcp : .http }
+}
+
+extension SettingTargetOf where Root == ProxyConfiguration {
+    /// `HOST:PORT`, as etcd's proxies take it.
+    fileprivate static var listenAddress: SettingTargetOf {
+        SettingTargetOf(
+            syntax: .text, allowed: "HOST:PORT", read: { $0.listenClientURLs.map(\.authority).joined(separator: ",") }
+        ) { configuration, text throws(ValueProblem) in
+            configuration.listenClientURLs = [try EndpointURL.parse("http://" + text)]
+        }
+    }
+}
+
+extension SettingTargetOf {
+    /// Takes a value of this syntax and keeps nothing.
+    static func discarded(_ syntax: SettingSyntax, default value: String) -> SettingTargetOf {
+        var target = SettingTargetOf(syntax: syntax, allowed: "anything", read: { _ in value }) { _, _ throws(ValueProblem) in }
+        target.keepsNothing = true
+        return target
+    }
+}
