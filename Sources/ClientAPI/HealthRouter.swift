@@ -61,6 +61,7 @@ public final class HealthRouter: HTTPRouter {
         case "/version": onGet(exchange) { self.version(exchange) }
         case "/downgrade/enabled": onGet(exchange) { self.downgradeEnabled(exchange) }
         case "/leases", "/leases/internal": leasePage(exchange)
+        case "/members/hashkv": onGet(exchange) { self.hashPage(exchange) }
         case let path where path.hasPrefix("/members/promote/"): promotionPage(exchange, prefix: "/members/promote/")
         default: notFound(exchange)
         }

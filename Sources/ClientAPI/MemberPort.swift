@@ -79,6 +79,16 @@ public final class LoopMember {
         outbox.append(ClientRequest(command, reply: ReplyAddress(loop: index, request: nextNumber)))
     }
 
+    /// Runs work that must not hold the loop up; `done` is called on the loop.
+    func background<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value, done: @escaping (Result<Value, any Error>) -> Void
+    ) {
+        port.background(on: eventLoop, body).assumeIsolated().whenComplete { [self] result in
+            done(result)
+            endBurst()
+        }
+    }
+
     /// Asks this member, and the one that leads when it is another: until there is an answer, or for as long as a request may take.
     func submitToLeader(
         _ question: LeaderQuestion, until deadline: NIODeadline = .now() + .seconds(7), _ completion: @escaping Completion

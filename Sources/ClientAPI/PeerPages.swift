@@ -1,6 +1,7 @@
 import Bytes
 import EtcdAPI
 import HTTP2
+import MVCC
 import Member
 import Records
 
@@ -65,6 +66,33 @@ extension HealthRouter {
             default: refuse(exchange, 500, "Internal Server Error")
             }
         }
+    }
+
+    /// `/members/hashkv`: the hash at a revision, for a member that compares its own with it. The request is a GET with a body.
+    func hashPage(_ exchange: HTTPExchange) {
+        let clusterID = MemberIdentity.text(member.published.status.clusterID)
+        if let asked = exchange.request.first("x-etcd-cluster-id"), asked != clusterID {
+            return refuse(exchange, 412, "cluster ID mismatch")
+        }
+        guard let revision = PeerHash.revision(inRequest: exchange.request.body) else { return refuseMalformed(exchange) }
+        let published = member.published
+        if revision != 0, let stored = published.status.storedHashes.first(where: { $0.revision == revision }) {
+            return answer(stored, exchange)
+        }
+        member.background {
+            try published.view.hashKeyValues(at: revision)
+        } done: { [self] result in
+            switch result {
+            case .success(let hash): answer(hash, exchange)
+            case .failure(StoreError.compacted): refuse(exchange, 400, PeerHash.compacted)
+            case .failure(StoreError.futureRevision): refuse(exchange, 400, PeerHash.futureRevision)
+            case .failure(let error): refuse(exchange, 500, "\(error)")
+            }
+        }
+    }
+
+    private func answer(_ hash: KeyValueHash, _ exchange: HTTPExchange) {
+        exchange.respond(status: 200, fields: memberFields, body: PeerHash.response(hash))
     }
 
     var memberFields: [HTTPField] {

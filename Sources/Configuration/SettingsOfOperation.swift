@@ -96,7 +96,7 @@ enum OperationSettings {
     private static var unsafe: [Setting] {
         [
             Setting(
-                "force-new-cluster", .unsafe, .truth(\.forceNewCluster), .all, Support.forceNewCluster,
+                "force-new-cluster", .unsafe, .truth(\.forceNewCluster), .all,
                 "Make this member's data a cluster of one member."),
             Setting("unsafe-no-fsync", .unsafe, .truth(\.unsafeNoFsync), .all, "Never wait for the disk; a crash loses data."),
         ]

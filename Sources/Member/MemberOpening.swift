@@ -21,6 +21,8 @@ public struct MemberOpening {
     public let initialMembers: [MemberRecord]
     public var pageFileOptions = PageFileOptions()
     public var syncs = true
+    /// Make a cluster of this member alone out of the data that is there.
+    public var forcesNewCluster = false
     /// Bytes set aside for a segment of the log.
     public var segmentSize = 64_000_000
     public var wallMilliseconds: UInt64
@@ -58,14 +60,15 @@ public struct MemberOpening {
         }
         let replay = log.takeReplay() ?? Replay()
         if let torn = replay.tornTail { notices.append(.tornTail(file: torn.file, offset: torn.offset)) }
-        let persisted = try begin(&log, replay, found, member: settings.memberID)
+        let persisted = try begin(
+            &log, replay, found, applied: try opening.consistentIndex(of: file), member: settings.memberID)
         if exists { notices.append(.restarted(commit: persisted.hardState.commit, snapshot: found.marker.index)) }
         let machine = try openMachine(&settings, file, opening, found)
         if machine.isAuthenticationEnabled { notices.append(.authenticationEnabled) }
         return OpenedMember(
             settings: settings, log: log, snapshots: snapshots, machine: machine, persisted: persisted,
             pageFileInUse: Int64(file.space.inUse), wallMilliseconds: wallMilliseconds, opening: opening, pageFile: file,
-            notices: notices)
+            notices: notices, storedMembers: try opening.storedMembers(in: file))
     }
 
     // MARK: files
@@ -147,16 +150,25 @@ public struct MemberOpening {
     /// the entries that make its first configuration are written, as committed, the way every member of a new cluster writes
     /// them; where it joins one, its leader tells it everything.
     private func begin(
-        _ log: inout WriteAheadLog, _ replay: Replay, _ found: FoundSnapshot, member: MemberID
+        _ log: inout WriteAheadLog, _ replay: Replay, _ found: FoundSnapshot, applied: LogIndex, member: MemberID
     ) throws(MemberFailure) -> PersistedState {
         var state = PersistedState(
             hardState: replay.hardState, confState: found.confState, snapshotIndex: found.marker.index,
             snapshotTerm: found.marker.term, entries: replay.entries, applied: found.marker.index)
-        state.hardState.commit = max(state.hardState.commit, found.marker.index)
+        // The commit index is not synced on its own. What the page file holds was committed.
+        let held = min(applied, found.marker.index + LogIndex(replay.entries.count))
+        state.hardState.commit = max(state.hardState.commit, found.marker.index, held)
         state.hardState.term = max(state.hardState.term, found.marker.term)
         guard found.marker.index == 0, replay.entries.isEmpty, replay.hardState == HardState(),
             initialMembers.contains(where: { $0.id == member })
-        else { return state }
+        else {
+            guard forcesNewCluster else { return state }
+            let forced = ForcedCluster(state, member: member)
+            do throws(WALError) { _ = try log.append(forced.state.hardState, forced.added, sync: true) } catch {
+                throw .log(error)
+            }
+            return forced.state
+        }
         for (offset, member) in initialMembers.sorted(by: { $0.id < $1.id }).enumerated() {
             var change = ConfigurationChange(steps: [.init(kind: .addVoter, member: member.id)])
             change.context = MemberChangeContext(member: member).json

@@ -25,6 +25,8 @@ public struct OpenedMember: ~Copyable {
     /// For whoever commits; the member itself never touches the file.
     public let pageFile: PageFile
     public let notices: [Notice]
+    /// Who belonged to the cluster by what the page file holds; the log may know of changes since.
+    public let storedMembers: [MemberRecord]
 
     /// What people should know of how the directory was found.
     public enum Notice: Equatable, Sendable {
@@ -62,6 +64,11 @@ public enum OpeningProgress: Sendable {
 extension OpenedMember {
     /// A mistake for the simulator to find: as if the vote had not been written.
     package mutating func forgetVote() { persisted.hardState.vote = 0 }
+
+    /// The checksum of everything stored, at the newest revision.
+    public func hashKeyValues() throws(MemberFailure) -> KeyValueHash {
+        do throws(StoreError) { return try machine.store.publish().hashKeyValues(at: 0) } catch { throw .apply(.store(error)) }
+    }
 
     /// What can be published before the member's first turn.
     public var firstPublished: Published {

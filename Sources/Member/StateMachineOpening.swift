@@ -62,6 +62,12 @@ public struct StateMachineOpening: Sendable {
         }
     }
 
+    func storedMembers(in file: PageFile) throws(MemberFailure) -> [MemberRecord] {
+        do { return try StoredState.members(try file.beginRead()) } catch {
+            throw .directory("\(directory.pageFilePath): \(error)")
+        }
+    }
+
     /// Takes over what the small buckets say, and builds the index of keys.
     ///
     /// - Parameter membership: as of the raft snapshot the member starts from; the `members` bucket may be ahead of it.

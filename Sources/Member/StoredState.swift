@@ -25,9 +25,9 @@ struct StoredState {
         let meta = try pages.bucket(BucketName.meta.name)
         consistentIndex = try StoredState.consistentIndex(pages)
         term = try StoredState.number(meta?.value(MetaKey.term))
-        try forEach(pages, .lease) { _, value in try leases.restore(value) }
+        try StoredState.forEach(pages, .lease) { _, value in try leases.restore(value) }
         var members: [AlarmMember] = []
-        try forEach(pages, .alarm) { key, _ in members.append(try AlarmMember(decoding: key)) }
+        try StoredState.forEach(pages, .alarm) { key, _ in members.append(try AlarmMember(decoding: key)) }
         alarms = AlarmTable(members)
         if let bytes = try pages.bucket(BucketName.cluster.name)?.value(Array("downgrade".utf8)) {
             downgrade = try DowngradeRecord(decodingJSON: [UInt8](bytes))
@@ -52,7 +52,13 @@ struct StoredState {
         return try reader.bigEndian(UInt64.self)
     }
 
-    private func forEach(
+    static func members(_ pages: ReadTransaction) throws -> [MemberRecord] {
+        var members: [MemberRecord] = []
+        try forEach(pages, .members) { _, value in members.append(try MemberRecord(decodingJSON: [UInt8](value))) }
+        return members.sorted { $0.id < $1.id }
+    }
+
+    private static func forEach(
         _ pages: ReadTransaction, _ name: BucketName, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void
     ) throws {
         guard var cursor = try pages.bucket(name.name)?.cursor() else { return }

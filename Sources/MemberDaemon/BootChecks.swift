@@ -2,6 +2,19 @@ import Member
 import Telemetry
 
 extension MemberDaemon {
+    /// Asks the other members for their hashes at this one's newest revision; nil for a member that starts with no data, or where
+    /// the check is off.
+    func bootCheck(_ opened: borrowing OpenedMember, _ network: PeerNetwork) throws(MemberFailure) -> BootCorruptionCheck? {
+        guard configuration.featureGates.isEnabled(.initialCorruptCheck), !opened.notices.contains(.created) else { return nil }
+        let others = opened.storedMembers.filter { $0.id != opened.settings.memberID }
+        // An only member has nobody to compare its data with.
+        guard !others.isEmpty else { return BootCorruptionCheck(own: nil, answers: []) }
+        let own = try opened.hashKeyValues()
+        let clusterID = opened.settings.clusterID
+        return BootCorruptionCheck(
+            own: own, answers: others.map { ($0.id, network.hash(of: $0, at: own.revision, clusterID: clusterID)) })
+    }
+
     /// Why the member must not serve the data it found, or nil. `check` is nil for a member that starts with no data.
     func corruptionAtBoot(_ check: BootCorruptionCheck?, memberID: UInt64) -> String? {
         guard configuration.featureGates.isEnabled(.initialCorruptCheck), let check else { return nil }

@@ -22,6 +22,7 @@ extension MemberDaemon {
             wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
         opening.pageFileOptions.commitMeter = commitMeter
         opening.syncs = !configuration.unsafeNoFsync
+        opening.forcesNewCluster = configuration.forceNewCluster
         let log = log
         opening.progress = { [self] step in
             report(step)

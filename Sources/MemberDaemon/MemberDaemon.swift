@@ -76,8 +76,8 @@ public final class MemberDaemon: Sendable {
         do throws(MemberFailure) { opened = try openDirectory(network) } catch {
             return report(error)
         }
-        // An only member has nobody to compare its data with.
-        let check = opened.notices.contains(.created) ? nil : BootCorruptionCheck(own: nil, answers: [])
+        let check: BootCorruptionCheck?
+        do throws(MemberFailure) { check = try bootCheck(opened, network) } catch { return report(error) }
         if let reason = corruptionAtBoot(check, memberID: opened.settings.memberID) {
             log.fatal("the member does not serve data that is corrupt", ["error": .string(reason)])
             sayFailure(reason, ExitCode.corrupt)

@@ -1,6 +1,8 @@
 import Bytes
+import ClientAPI
 import Configuration
 import HTTP2
+import Member
 import Membership
 import NIOCore
 import NIOPosix
@@ -16,6 +18,8 @@ final class PeerNetwork: Sendable {
     private static let foundingTimeout = Duration.seconds(1)
     private static let joiningTimeout = Duration.seconds(10)
     private static let versionTimeout = Duration.seconds(2)
+    /// A hash reads the whole history.
+    private static let hashTimeout = Duration.seconds(30)
 
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let client: PeerHTTPClient
@@ -58,6 +62,26 @@ final class PeerNetwork: Sendable {
         members.compactMap { try? version(of: $0).wait() }
     }
 
+    /// A member's hash at a revision.
+    func hash(of member: MemberRecord, at revision: Int64, clusterID: UInt64) -> BootCorruptionCheck.Answer {
+        let fields = [
+            HTTPField("x-etcd-cluster-id", MemberIdentity.text(clusterID)), HTTPField("content-type", "application/json"),
+        ]
+        do {
+            let answer = try ask(
+                member.peerURLs[...], path: "/members/hashkv", method: "GET", body: PeerHash.request(revision: revision),
+                fields: fields, timeout: PeerNetwork.hashTimeout
+            ).wait()
+            if answer.status == 200, let hash = PeerHash.hash(inResponse: answer.body) { return .hash(hash) }
+            let text = String(decoding: answer.body, as: UTF8.self)
+            if text.contains(PeerHash.compacted) { return .compacted }
+            if text.contains(PeerHash.futureRevision) { return .behind }
+            return answer.status == 412 ? .otherCluster : .unreachable(reason: "status \(answer.status): \(text)")
+        } catch {
+            return .unreachable(reason: "\(error)")
+        }
+    }
+
     // MARK: any time
 
     /// What a member says of its release, under the first of its URLs that answers.
@@ -68,16 +92,17 @@ final class PeerNetwork: Sendable {
 
     /// Tries one URL after the other until one answers at all.
     func ask(
-        _ urls: ArraySlice<String>, path: String, method: String, body: [UInt8] = [], timeout: Duration
+        _ urls: ArraySlice<String>, path: String, method: String, body: [UInt8] = [],
+        fields: [HTTPField] = [HTTPField("content-type", "application/protobuf")], timeout: Duration
     ) -> EventLoopFuture<PeerResponse> {
         guard let url = urls.first else {
             return eventLoop.makeFailedFuture(PeerRequestError.connect("the member has no URL"))
         }
-        let fields = body.isEmpty ? [] : [HTTPField("content-type", "application/protobuf")]
-        let request = PeerRequest(method, url: url + path, fields: fields, body: body, timeout: timeout)
+        let request = PeerRequest(
+            method, url: url + path, fields: body.isEmpty ? [] : fields, body: body, timeout: timeout)
         return client.request(request).flatMapError { error in
             if urls.count == 1 { return self.eventLoop.makeFailedFuture(error) }
-            return self.ask(urls.dropFirst(), path: path, method: method, body: body, timeout: timeout)
+            return self.ask(urls.dropFirst(), path: path, method: method, body: body, fields: fields, timeout: timeout)
         }
     }
 }

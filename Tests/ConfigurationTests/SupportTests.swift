@@ -62,10 +62,9 @@ struct SupportTests {
     }
 
     @Test func severalRefusalsComeTogetherUnderTheNamesGiven() {
-        let error = refusal(["--experimental-memory-mlock", "--force-new-cluster", "--auth-token=jwt,sign-method=RS256"])
+        let error = refusal(["--experimental-memory-mlock", "--auth-token=jwt,sign-method=RS256"])
         let message = error?.message ?? ""
         #expect(message.contains("--experimental-memory-mlock: ") == isUnsupported(Support.memoryLock))
-        #expect(message.contains("--force-new-cluster: ") == isUnsupported(Support.forceNewCluster))
         #expect(message.contains("--auth-token: ") == isUnsupported(Support.jwt))
     }
 

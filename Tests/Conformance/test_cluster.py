@@ -13,6 +13,7 @@ from harness.daemon import etcd, poll, quorate
 # Snapshots soon, and few entries for those that are behind.
 OFTEN = ["--snapshot-count", "500", "--experimental-snapshot-catchup-entries", "50"]
 REMOVED = 76
+CORRUPT = 65
 
 
 @pytest.fixture
@@ -183,3 +184,46 @@ def test_clean_start_with_etcd_3_5_1(found, reference):
     cluster.settle()
     assert json.loads(cluster.ctl("endpoint", "status", "-w", "json", member=cluster[1]))[0]["Status"]["version"]
     assert len(cluster.member_lists()) == 3
+
+
+def test_one_member_is_made_a_cluster_of_its_own(found):
+    cluster = found(quorate(), quorate(), quorate())
+    write(cluster[0], 200)
+    cluster.settle()
+    for each in cluster.members:
+        each.kill()
+    survivor = cluster[1]
+    survivor.flags.append("--force-new-cluster")
+    survivor.start()
+    assert len(cluster.member_lists()) == 1
+    write(survivor, 100)
+    survivor.stop()
+    survivor.flags.remove("--force-new-cluster")
+    survivor.start()
+    assert len(cluster.member_lists()) == 1 and survivor.client.get(b"k1") == b"51"
+    cluster.add(quorate()).wait_ready()
+    cluster.settle()
+    # etcd opens what came of it.
+    survivor.stop()
+    survivor.become(etcd(cluster.release)).start()
+    assert len(cluster.settle().member_lists()) == 2
+
+
+def test_corrupt_data_is_found_at_boot(found, reference):
+    check = ["--experimental-initial-corrupt-check=true"]
+    cluster = found(etcd(reference), etcd(reference), quorate(), flags=check)
+    cluster[0].client.put(b"victim", b"right value")
+    cluster.settle()
+    for each in cluster.members:
+        each.stop()
+        each.start()
+        assert "initial corruption checking passed; no corruption" in each.log_text()
+    ours = cluster.settle()[2]
+    ours.stop()
+    file = ours.data_dir / "member" / "snap" / "db"
+    content = file.read_bytes()
+    assert b"right value" in content
+    file.write_bytes(content.replace(b"right value", b"wrong value"))
+    ours.spawn()
+    assert ours.wait_exit(20) == CORRUPT
+    assert "found data inconsistency with peers" in ours.log_text()
