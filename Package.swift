@@ -97,7 +97,10 @@ let rooms: [Target] = [
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
             .unsafeFlags(
-                ["-static-stdlib", "-no-toolchain-stdlib-rpath", "-Xlinker", "--no-export-dynamic"],
+                [
+                    "-static-stdlib", "-no-toolchain-stdlib-rpath", "-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker",
+                    "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker", "--icf=safe",
+                ],
                 .when(configuration: .release))
         ]),
     .executableTarget(
