@@ -18,11 +18,13 @@ SETTLE_SECONDS = 30
 class Cluster:
     """Members that are founded together; more can be added."""
 
-    def __init__(self, make, softwares, release, flags=()):
+    def __init__(self, make, softwares, release, flags=(), peer_scheme="http"):
         self.make = make
         self.release = release
         self.flags = list(flags)
+        self.peer_scheme = peer_scheme
         self.members = []
+        self.made = 0
         for software in softwares:
             self._member(software)
         text = ",".join(f"{each.name}={each.peer_url}" for each in self.members)
@@ -30,8 +32,11 @@ class Cluster:
             each.initial_cluster = text
 
     def _member(self, software, **options):
-        number = 1 + max((int(each.name[1:]) for each in self.members), default=0)
-        member = self.make(software, f"m{number}", name=f"m{number}", flags=self.flags, timing=TIMING, **options)
+        # Never the name, and with it the directory, of a member that was removed.
+        self.made += 1
+        name = f"m{self.made}"
+        options |= {"flags": self.flags, "timing": TIMING, "peer_scheme": self.peer_scheme}
+        member = self.make(software, name, name=name, **options)
         self.members.append(member)
         return member
 
@@ -61,6 +66,14 @@ class Cluster:
 
     def _status(self, member):
         return json.loads(self.ctl("endpoint", "status", "-w", "json", member=member))[0]["Status"]
+
+    def tries(self, *arguments):
+        """Whether etcdctl succeeds, with all running members as endpoints."""
+        return self._ctl(self.running, *arguments).returncode == 0
+
+    def is_serving(self, member):
+        """Answers what even a learner answers."""
+        return self._ctl([member], "endpoint", "status").returncode == 0
 
     def id(self, member):
         return self._status(member)["header"]["member_id"]

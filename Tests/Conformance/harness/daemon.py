@@ -70,9 +70,13 @@ def etcd(release):
 class Daemon:
     """One member on one data directory; it can be stopped and started again, also by other software."""
 
-    def __init__(self, software, folder, name="default", flags=(), environment=None, data_dir=None, timing=FAST_ELECTION):
+    def __init__(
+        self, software, folder, name="default", flags=(), environment=None, data_dir=None, timing=FAST_ELECTION,
+        peer_scheme="http",
+    ):
         self.software = software
         self.timing = list(timing)
+        self.peer_scheme = peer_scheme
         #: As --initial-cluster and --initial-cluster-state have it; of its own alone unless set.
         self.initial_cluster = None
         self.state = "new"
@@ -99,7 +103,7 @@ class Daemon:
 
     @property
     def peer_url(self):
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"{self.peer_scheme}://127.0.0.1:{self.peer_port}"
 
     @property
     def client(self):
