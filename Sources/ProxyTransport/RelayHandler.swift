@@ -67,7 +67,7 @@ final class RelayHandler: ChannelDuplexHandler {
             return context.fireUserInboundEventTriggered(event)
         }
         inputEnded = true
-        guard let partner else { return connection.ended(clientSide: isClientSide) }
+        guard let partner else { return connection.inputEndedEarly() }
         partner.context?.close(mode: .output, promise: nil)
         // Both directions have ended.
         if partner.inputEnded { connection.ended(clientSide: isClientSide) }

@@ -62,6 +62,11 @@ final class RelayedConnection {
         }
     }
 
+    /// The client has said all it will before it was connected; the endpoint hears so once it is.
+    func inputEndedEarly() {
+        if case .silent = state { finish(.closedByClient) }
+    }
+
     private func connect() {
         guard let id = loop.balancer.pick(.connection, affinity: affinity, excluding: tried),
             let address = loop.balancer.address(of: id)

@@ -75,6 +75,18 @@ class Proxy:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
+        """Starts the process and waits until a member answers through it."""
+        self.start_without_waiting()
+
+        def ready():
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            with Client(self.endpoint, timeout=2) as client:
+                return isinstance(client.outcome("KV/Range", b"\x0a\x01\x00"), bytes)
+
+        poll(ready, 20, lambda: "the proxy serves: " + self.log.read_text()[-2000:])
+        return self
+
+    def start_without_waiting(self):
         binary = os.environ.get("QUORATE_BINARY") or releases.ROOT / ".build" / "release" / "quorate"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -87,14 +99,6 @@ class Proxy:
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=clean_environment(),
             )  # fmt: skip
-
-        def ready():
-            assert self.process.poll() is None, self.log.read_text()[-2000:]
-            with Client(self.endpoint, timeout=2) as client:
-                return isinstance(client.outcome("KV/Range", b"\x0a\x01\x00"), bytes)
-
-        poll(ready, 20, lambda: "the proxy serves: " + self.log.read_text()[-2000:])
-        return self
 
     def kill(self):
         if self.process is not None and self.process.poll() is None:

@@ -1,0 +1,243 @@
+"""`quorate proxy --mode tcp` in front of real members, its pages, and the command lines of etcd's own proxies."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from harness import releases, web
+from harness.client import Client
+from harness.daemon import clean_environment, etcd, free_ports, poll, quorate
+from harness.trio import Proxy, Trio
+
+PROBES = ["--probe-interval", "300ms", "--probe-timeout", "500ms"]
+
+
+@pytest.fixture
+def trio(daemons, reference):
+    return Trio(daemons, etcd(reference))
+
+
+@pytest.fixture
+def proxies(tmp_path):
+    """Makes proxies: proxies(endpoints, flags). The port of a proxy's pages is its `pages`."""
+    made = []
+
+    def make(endpoints, *flags, mode="tcp", folder="proxy"):
+        (pages,) = free_ports(1)
+        own = ["--mode", mode, "--listen-metrics-urls", f"http://127.0.0.1:{pages}", *PROBES, *flags]
+        proxy = Proxy(tmp_path / folder, endpoints, own)
+        proxy.pages = pages
+        made.append(proxy)
+        return proxy
+
+    yield make
+    for proxy in made:
+        proxy.kill()
+
+
+def states(proxy):
+    page = json.loads(web.request(proxy.pages, "/proxy/endpoints").text)
+    return {each["endpoint"]: each["state"] for each in page["endpoints"]}
+
+
+def all_serve(proxy, count=3):
+    poll(lambda: list(states(proxy).values()).count("serving") == count, 10, lambda: states(proxy))
+
+
+def seconds_until_served(clients, limit):
+    """How long it takes until every client gets an answer, each over the connection it has or a new one."""
+    began = time.monotonic()
+
+    def served(client):
+        return isinstance(client.outcome("KV/Range", b"\x0a\x01\x00", timeout=limit), bytes)
+
+    threads = [threading.Thread(target=lambda client=each: poll(lambda: served(client), limit, "served")) for each in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.monotonic() - began
+
+
+def test_a_killed_member_is_left_at_once(trio, proxies):
+    proxy = proxies(trio.urls, "--policy", "round-robin").start()
+    all_serve(proxy)
+    trio.members[0].kill()
+    # Until a probe has noticed, every connection that goes there is refused, and goes on to the next member unseen.
+    for number in range(12):
+        with Client(proxy.endpoint, timeout=2) as client:
+            client.put(b"k%d" % number, b"v")
+    poll(lambda: states(proxy)[trio.urls[0]] == "down", 5, lambda: states(proxy))
+
+
+def test_a_hung_member_is_left_within_the_time_of_a_probe(trio, proxies):
+    proxy = proxies(trio.urls, "--policy", "round-robin").start()
+    all_serve(proxy)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(proxy.endpoint, timeout=10)) for _ in range(6)]
+        assert seconds_until_served(clients, 5) < 5
+        trio.members[1].process.send_signal(signal.SIGSTOP)
+        try:
+            poll(lambda: states(proxy)[trio.urls[1]] == "down", 2, lambda: states(proxy), 0.01)
+            # Connections on it were closed, so that clients come back and get another member.
+            assert seconds_until_served(clients, 8) < 3
+        finally:
+            trio.members[1].process.send_signal(signal.SIGCONT)
+        all_serve(proxy)
+
+
+@pytest.mark.slow
+def test_all_members_are_replaced_and_the_new_list_is_kept(trio, proxies):
+    first_urls = list(trio.urls)
+    proxy = proxies(first_urls, "--refresh-interval", "1s").start()
+    for member in list(trio.members):
+        trio.replace(member)
+        poll(lambda: sorted(url for url, state in states(proxy).items() if state == "serving") == sorted(trio.urls), 15,
+             lambda: states(proxy))  # fmt: skip
+        with Client(proxy.endpoint) as client:
+            client.put(b"a", b"b")
+    proxy.kill()
+    # Not one of the configured endpoints is left; the kept list finds the cluster.
+    assert not set(first_urls) & set(trio.urls)
+    proxy.start()
+    all_serve(proxy)
+
+
+def test_pages_and_status(trio, proxies):
+    proxy = proxies(trio.urls).start()
+    all_serve(proxy)
+    assert web.request(proxy.pages, "/health").text == '{"health":"true","reason":""}'
+    assert web.request(proxy.pages, "/readyz").status == 200
+    assert sorted(json.loads(web.request(proxy.pages, "/v2/config/local/proxy").text)["endpoints"]) == sorted(trio.urls)
+    assert web.request(proxy.pages, "/v2/config/local/proxy", "POST").status == 405
+    families = web.metrics(proxy.pages)
+    assert families["quorate_proxy_endpoint_serving"][2]['{endpoint="%s"}' % trio.urls[0]] == 1
+    assert web.request(proxy.pages, "/nothing").status == 404
+    binary = quorate().command[0]
+    status = subprocess.run(
+        [binary, "proxy", "status", "--data-dir", str(proxy.folder / "data")], capture_output=True, text=True, timeout=20
+    )
+    assert status.returncode == 0 and status.stdout.count("serving") == 3, status.stdout
+    for member in trio.members:
+        member.kill()
+    poll(lambda: web.request(proxy.pages, "/health").status == 503, 5, "no endpoint is healthy")
+
+
+@pytest.mark.parametrize("version", ["3.4.23", "3.5.1"])
+@pytest.mark.parametrize("probe", ["status", "http"])
+def test_older_members_are_probed(daemons, proxies, version, probe):
+    """3.5.1 and 3.4.23 have no /readyz."""
+    release = releases.exact(version)
+    if release is None:
+        pytest.skip(f"no etcd {version}")
+    member = daemons(etcd(release), "member").start()
+    proxy = proxies([member.client_url], "--probe", probe).start()
+    all_serve(proxy, 1)
+
+
+def test_the_proxy_does_not_forward_to_itself(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([])
+    proxy.endpoints = [f"http://127.0.0.1:{proxy.port}", f"http://localhost:{proxy.port}", member.client_url]
+    proxy.start()
+    poll(lambda: sorted(states(proxy).values()) == ["forbidden", "forbidden", "serving"], 5, lambda: states(proxy))
+
+
+@pytest.mark.parametrize("command", [["gateway", "start"], ["grpc-proxy", "start", "--data-dir=gp"]])
+def test_command_lines_of_etcds_proxies(daemons, reference, tmp_path, command):
+    member = daemons(etcd(reference), "member").start()
+    (tmp_path / "etcd").symlink_to(os.path.abspath(quorate().command[0]))
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [tmp_path / "etcd", *command, f"--listen-addr=127.0.0.1:{port}", "--endpoints", member.endpoint],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path, env=clean_environment(),
+    )  # fmt: skip
+    try:
+        with Client(f"127.0.0.1:{port}") as client:
+            poll(lambda: isinstance(client.outcome("KV/Range", b"\x0a\x01\x00"), bytes), 20, "served")
+            client.put(b"a", b"1")
+        assert member.client.get(b"a") == b"1"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+
+
+class Echo(threading.Thread):
+    """Sends back what it gets, and ends its side when the client has ended its own."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            while part := connection.recv(65536):
+                connection.sendall(part)
+
+
+def test_bytes_pass_untouched_both_ways(proxies):
+    """Much more than any buffer holds, to a client that begins to read late; then the end of one direction alone."""
+    echo = Echo()
+    proxy = proxies([f"http://127.0.0.1:{echo.port}"], "--probe", "tcp")
+    proxy.start_without_waiting()
+    poll(lambda: connects(proxy.port), 10, "the proxy listens")
+    poll(lambda: web.raw(proxy.port, b"x") == b"x", 10, "the echo answers through the proxy")
+    sent = os.urandom(1 << 16) * 256
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
+        writer = threading.Thread(target=lambda: (connection.sendall(sent), connection.shutdown(socket.SHUT_WR)))
+        writer.start()
+        time.sleep(0.3)
+        received = bytearray()
+        while part := connection.recv(1 << 16):
+            received += part
+        writer.join()
+    assert received == sent
+
+
+def test_draining_lets_connections_end_and_then_ends_them(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([member.client_url], "--drain-timeout", "2s").start()
+    with Client(proxy.endpoint) as client:
+        client.put(b"a", b"1")
+        proxy.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        # No new connections; the one there goes on until the limit.
+        poll(lambda: not connects(proxy.port), 1.5, "the listener is closed")
+        assert client.get(b"a") == b"1"
+        assert proxy.process.wait(10) == 0
+        assert 1.5 < time.monotonic() - began < 6
+
+
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_connections_past_the_limit_are_refused(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([member.client_url], "--max-connections", "3").start()
+    poll(lambda: web.metrics(proxy.pages)["quorate_proxy_client_connections"][2][""] == 0, 5, "no connections")
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port)))
+        poll(lambda: web.metrics(proxy.pages)["quorate_proxy_client_connections"][2][""] == 3, 5, "three connections")
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as extra:
+            with contextlib.suppress(ConnectionError):
+                assert extra.recv(1) == b""
+        assert web.metrics(proxy.pages)["quorate_proxy_client_connections_refused_total"][2][""] == 1
