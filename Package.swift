@@ -116,6 +116,11 @@ let suites: [Target] = [
         name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit",
         swiftSettings: strict),
     tests("BalancingTests", ["Balancing", "Host"]),
+    tests(
+        "ProxyTransportTests",
+        [
+            "ProxyTransport", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix,
+        ]),
     tests("ForwardingTests", ["Forwarding", "Balancing", "EtcdAPI", "Host", "Bytes"]),
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),

@@ -3,7 +3,7 @@ import NIOHTTP1
 
 /// Collects HTTP/1 requests with bounded headers and bodies, and writes their responses. NIO's pipelining handler in front passes
 /// one request at a time.
-final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
+final class HTTP1ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, ServedConnection {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
@@ -31,6 +31,7 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
     private var bodyIsOpen = false
     private var isDraining = false
     private var isClosing = false
+    private var isTakenOver = false
 
     private init(loop: ServerLoop, connection: ConnectionInfo, router: any HTTPRouter) {
         self.loop = loop
@@ -76,8 +77,9 @@ final class HTTP1ConnectionHandler: ChannelInboundHandler, ServedConnection {
         timer?.cancel()
         timer = nil
         loop.remove(self)
-        if case .responding(let exchange) = state { exchange.cancelled() }
+        let before = state
         state = .refused
+        if case .responding(let exchange) = before, !isTakenOver { exchange.cancelled() }
     }
 
     // MARK: Reading
@@ -291,6 +293,25 @@ extension HTTP1ConnectionHandler: HTTPResponseWriter {
     }
 
     func abort() { closeNow() }
+
+    func takeOver() -> (any Channel)? {
+        guard let context, !isClosing, !isDraining else { return nil }
+        let channel = context.channel
+        let pipeline = context.pipeline.syncOperations
+        isTakenOver = true
+        connectionEnded()
+        // What `install` put there, as far as it would make anything of bytes.
+        let makers: [ChannelHandlerContext?] = [
+            try? pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self),
+            try? pipeline.context(handlerType: HTTPResponseEncoder.self),
+            try? pipeline.context(handlerType: NIOHTTPResponseHeadersValidator.self),
+            try? pipeline.context(handlerType: HTTPServerPipelineHandler.self),
+        ]
+        for case .some(let context) in makers { pipeline.removeHandler(context: context, promise: nil) }
+        pipeline.removeHandler(self, promise: nil)
+        return channel
+    }
+
     func flush() { context?.flush() }
 
     func setReading(_ isReading: Bool) {

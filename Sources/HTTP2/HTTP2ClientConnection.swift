@@ -191,8 +191,9 @@ public final class HTTP2ClientConnection: ChannelInboundHandler, HTTP2ClientSess
         if isReading {
             isReading = false
             if !isReady, session.sawSettings, !isClosing { becameReady() }
+            // Not at once: what clients ask in the same turn of the loop goes out in the same write.
+            output.markDirty(self)
         }
-        flushOutput()
         context.fireChannelReadComplete()
     }
 

@@ -47,6 +47,8 @@ protocol HTTPResponseWriter: AnyObject {
     func writeBody(_ bytes: UnsafeRawBufferPointer)
     func writeEnd()
     func abort()
+    /// Takes HTTP off the connection; nil where that cannot be done.
+    func takeOver() -> (any Channel)?
     var isWritable: Bool { get }
     /// So much waits that nothing more may be added.
     var isFull: Bool { get }
@@ -133,6 +135,15 @@ public final class HTTPExchange {
         state = .done
         writer?.abort()
         release()
+    }
+
+    /// Ends HTTP on this connection: the channel is the caller's, and hands on and takes bytes. Only before a response, and only over
+    /// HTTP/1.1; nil otherwise. What the client sent after its request before this is lost.
+    public func takeOver() -> (any Channel)? {
+        guard state == .waiting, let channel = writer?.takeOver() else { return nil }
+        state = .done
+        release()
+        return channel
     }
 
     private func finish() {

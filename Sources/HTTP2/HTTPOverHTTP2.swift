@@ -1,4 +1,5 @@
 import Bytes
+import NIOCore
 
 /// Answers plain HTTP requests that arrive over HTTP/2, by the same router as over HTTP/1.
 public final class HTTPOverHTTP2: HTTP2RequestSink {
@@ -145,6 +146,7 @@ private final class HTTP2Body: HTTPResponseWriter {
 
     func writeBody(_ bytes: UnsafeRawBufferPointer) { stream?.write { $0.append(bytes) } }
     func writeEnd() { stream?.end() }
+    func takeOver() -> (any Channel)? { nil }
     func abort() { stream?.reset(HTTP2ErrorCode.internalError) }
     /// The session sends what it has at the end of each turn.
     func flush() {}

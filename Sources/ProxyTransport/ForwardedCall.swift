@@ -62,7 +62,10 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         guard let client else { return }
         guard let id = forwarder.balancer.pick(kind.balancing, excluding: tried) else {
             // Nothing left in this round, or nothing at all.
-            if tried.isEmpty { return answer(GRPCStatus(.unavailable, Self.noConnection)) }
+            if tried.isEmpty {
+                forwarder.balancer.countWithoutEndpoint()
+                return answer(GRPCStatus(.unavailable, Self.noConnection))
+            }
             return decide(.neverProcessed, endpointsLeft: false)
         }
         guard let entry = forwarder.upstreams.entry(of: id), let connection = forwarder.upstreams.connection(id, entry),

@@ -31,7 +31,10 @@ public final class L7Application {
     public var serverApplication: ServerApplication { ServerApplication(http2: calls, http1: plain) }
 
     /// Ends long streams, so that their clients go elsewhere; short calls finish. Together with `HTTPServer.drain`.
-    public func drain() { calls.drain() }
+    public func drain() {
+        calls.drain()
+        plain.closeTunnels()
+    }
 
     /// Closes all connections to members, once the server is closed.
     public func close() {

@@ -17,6 +17,7 @@ final class PlainForwarder: HTTPRouter {
     let settings: ForwardingSettings
     let eventLoop: any EventLoop
     private let pages: any ProxyPages
+    private var tunnels: [ObjectIdentifier: Tunnel] = [:]
 
     init(balancer: LoopBalancer, upstreams: PlainUpstreams, settings: ForwardingSettings, pages: any ProxyPages) {
         self.balancer = balancer
@@ -31,8 +32,33 @@ final class PlainForwarder: HTTPRouter {
         let request = exchange.request
         let kind = PlainRequestKind(method: request.method, path: request.path, query: request.query)
         guard !(kind.isWrite && balancer.isReadOnly) else { return refuseWrite(exchange, kind) }
+        if request.version == .http11, let upgrade = request.first("upgrade"), !upgrade.isEmpty { return openTunnel(exchange) }
         PlainCall(self, exchange, kind).attempt()
     }
+
+    // MARK: Tunnels
+
+    /// Tunnels of one event loop. More are refused with 503.
+    private static let maximumTunnels = 1_024
+
+    private func openTunnel(_ exchange: HTTPExchange) {
+        guard tunnels.count < Self.maximumTunnels, let id = balancer.pick(.read), let address = balancer.address(of: id) else {
+            return exchange.respond(status: 503, text: "quorate proxy: no endpoint is available\n")
+        }
+        let request = exchange.request
+        let target = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
+        var head = "\(request.method) \(target) HTTP/1.1\r\nhost: \(address.isUnixSocket ? "localhost" : address.authority)\r\n"
+        // Everything else as it came: "connection" and "upgrade" are what this is about.
+        let replaced: Set<String> = ["host", "content-length", "transfer-encoding"]
+        for field in request.fields where !replaced.contains(field.name) { head += "\(field.name): \(field.value)\r\n" }
+        if !request.body.isEmpty { head += "content-length: \(request.body.count)\r\n" }
+        let bytes = Array((head + "\r\n").utf8) + request.body
+        let tunnel = Tunnel(balancer, id, exchange, head: bytes) { [weak self] in self?.tunnels[ObjectIdentifier($0)] = nil }
+        tunnels[ObjectIdentifier(tunnel)] = tunnel
+        tunnel.open(address, timeout: settings.http2.connectTimeout, address.isSecure ? upstreams.security?.http1(address) : nil)
+    }
+
+    func closeTunnels() { for tunnel in Array(tunnels.values) { tunnel.close() } }
 
     private func refuseWrite(_ exchange: HTTPExchange, _ kind: PlainRequestKind) {
         if kind.isV2 { return exchange.respond(status: 501) }

@@ -13,7 +13,7 @@ final class PlainUpstreams: HTTP1ClientConnectionDelegate, EndpointObserver {
     private let balancer: LoopBalancer
     private let eventLoop: any EventLoop
     private let settings: ForwardingSettings
-    private let security: UpstreamSecurity?
+    let security: UpstreamSecurity?
     private var entries: [EndpointID: Entry] = [:]
 
     init(balancer: LoopBalancer, eventLoop: any EventLoop, settings: ForwardingSettings, security: UpstreamSecurity?) {

@@ -16,7 +16,8 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
         fileprivate(set) var connections: [HTTP2ClientConnection] = []
         /// Unary calls that wait for an answer.
         var waitingCalls = 0
-        fileprivate var bytesAtLastLook = 0
+        /// Bytes of the connections there are that have been counted.
+        fileprivate var counted = (sent: 0, received: 0)
         fileprivate var isQuiet = false
 
         init(_ address: EndpointAddress) {
@@ -83,7 +84,12 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
 
     /// It takes no more requests; what it carries goes on.
     private func forget(_ connection: HTTP2ClientConnection) {
-        entries[EndpointID(rawValue: UInt32(connection.tag))]?.connections.removeAll { $0 === connection }
+        let id = EndpointID(rawValue: UInt32(connection.tag))
+        guard let entry = entries[id], entry.connections.contains(where: { $0 === connection }) else { return }
+        _ = countBytes(id, entry)
+        entry.connections.removeAll { $0 === connection }
+        entry.counted.sent -= connection.session.bytesSent
+        entry.counted.received -= connection.session.bytesReceived
     }
 
     // MARK: From the balancer
@@ -91,7 +97,9 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
     func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
         guard let entry = entries[id] else { return }
         let connections = entry.connections
+        _ = countBytes(id, entry)
         entry.connections = []
+        entry.counted = (0, 0)
         for connection in connections {
             let users = connection.session.receivers
             for user in users { (user as? any EndpointUser)?.endpointLeft(reason) }
@@ -126,11 +134,19 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
 
     private func lookForLateAnswers() {
         for (id, entry) in entries {
-            let bytes = entry.connections.reduce(0) { $0 + $1.session.bytesReceived }
-            let isQuiet = entry.waitingCalls > 0 && bytes == entry.bytesAtLastLook
+            let isQuiet = !countBytes(id, entry) && entry.waitingCalls > 0
             if isQuiet, entry.isQuiet { balancer.suspect(id) }
             entry.isQuiet = isQuiet
-            entry.bytesAtLastLook = bytes
         }
+    }
+
+    /// Counts what has passed since the last time. False if nothing has come.
+    private func countBytes(_ id: EndpointID, _ entry: Entry) -> Bool {
+        let sent = entry.connections.reduce(0) { $0 + $1.session.bytesSent }
+        let received = entry.connections.reduce(0) { $0 + $1.session.bytesReceived }
+        let (newlySent, newlyReceived) = (sent - entry.counted.sent, received - entry.counted.received)
+        entry.counted = (sent, received)
+        if newlySent > 0 || newlyReceived > 0 { balancer.countBytes(id, sent: newlySent, received: newlyReceived) }
+        return newlyReceived > 0
     }
 }

@@ -1,0 +1,115 @@
+import Balancing
+import HTTP2
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+
+@testable import ProxyTransport
+
+/// What a client's socket has received.
+private final class Received: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    private let bytes = Mutex("")
+    var text: String { bytes.withLock { $0 } }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let more = String(buffer: unwrapInboundIn(data))
+        bytes.withLock { $0 += more }
+    }
+}
+
+/// HTTP/1.1 through the proxy, spoken byte by byte.
+@Suite struct PlainTests {
+    private func connect(to address: ConnectAddress, _ group: any EventLoopGroup) throws -> (any Channel, Received) {
+        guard case .tcp(let host, let port) = address else { throw ProxyRig.Timeout(what: "an address") }
+        let received = Received()
+        let channel = try ClientBootstrap(group: group).channelInitializer { $0.pipeline.addHandler(received) }
+            .connect(host: host, port: port).wait()
+        return (channel, received)
+    }
+
+    /// Sends `text` and returns all that has come when `end` is at its end.
+    private func ask(_ rig: ProxyRig, _ text: String, until end: String) throws -> String {
+        let (channel, received) = try connect(to: rig.target.address, rig.group)
+        try channel.writeAndFlush(ByteBuffer(string: text)).wait()
+        try rig.waitUntil("an answer that ends in \(end)") { received.text.hasSuffix(end) }
+        try channel.close().wait()
+        return received.text
+    }
+
+    @Test func requestsReachAMemberWithTargetAndBody() throws {
+        let rig = try ProxyRig([MemberScript(.answer)])
+        let answer = try ask(
+            rig, "POST /v3/kv/put?a=b HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody", until: "0 POST /v3/kv/put?a=b body")
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(answer.contains("x-member: 0\r\n"))
+    }
+
+    @Test func theProxysOwnPagesAreNotForwarded() throws {
+        let rig = try ProxyRig([nil])
+        let answer = try ask(rig, "GET /proxy/health HTTP/1.1\r\nhost: x\r\n\r\n", until: "own")
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+    }
+
+    @Test func readsSurviveAMemberThatIsGone() throws {
+        let rig = try ProxyRig([nil, MemberScript(.answer)])
+        for _ in 0..<4 {
+            let answer = try ask(rig, "GET /version HTTP/1.1\r\nhost: x\r\n\r\n", until: "1 GET /version? ")
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        }
+    }
+
+    @Test func aConnectionToAMemberIsUsedAgain() throws {
+        let rig = try ProxyRig([MemberScript(.answer)])
+        for number in 0..<5 {
+            let answer = try ask(rig, "GET /v2/keys/\(number) HTTP/1.1\r\nhost: x\r\n\r\n", until: "/v2/keys/\(number)? ")
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        }
+    }
+
+    @Test func readOnlyRefusesWritesAsEtcdsOldProxyDid() throws {
+        let rig = try ProxyRig([MemberScript(.answer)], isReadOnly: true)
+        let old = try ask(rig, "PUT /v2/keys/a HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", until: "\r\n\r\n")
+        #expect(old.hasPrefix("HTTP/1.1 501 Not Implemented\r\n"))
+        let new = try ask(rig, "POST /v3/kv/put HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", until: "read-only\"}\n")
+        #expect(new.hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
+        let read = try ask(rig, "GET /v2/keys/a HTTP/1.1\r\nhost: x\r\n\r\n", until: "0 GET /v2/keys/a? ")
+        #expect(read.hasPrefix("HTTP/1.1 200 OK\r\n"))
+    }
+
+    /// A member that speaks no HTTP after the upgrade: it sends back what it gets, in capitals.
+    @Test func anUpgradeJoinsClientAndMemberByteByByte() throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let member = try ServerBootstrap(group: group).childChannelInitializer { channel in
+            channel.pipeline.addHandler(Shouting())
+        }.bind(host: "127.0.0.1", port: 0).wait()
+        let rig = try ProxyRig([], extra: [member.localAddress?.port ?? 0])
+        let (channel, received) = try connect(to: rig.target.address, rig.group)
+        let request =
+            "GET /v3/watch HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\r\n"
+        try channel.writeAndFlush(ByteBuffer(string: request)).wait()
+        try rig.waitUntil("the head comes back") { received.text.contains("SEC-WEBSOCKET-KEY: K\r\n") }
+        #expect(received.text.contains("CONNECTION: UPGRADE\r\n"))
+        #expect(received.text.contains("UPGRADE: WEBSOCKET\r\n"))
+        let long = String(repeating: "abcdefgh", count: 100_000)
+        try channel.writeAndFlush(ByteBuffer(string: long + "end")).wait()
+        try rig.waitUntil("all of it comes back") { received.text.hasSuffix("END") }
+        #expect(received.text.hasSuffix(long.uppercased() + "END"))
+        // The member's end is the client's.
+        try channel.writeAndFlush(ByteBuffer(string: "\0")).wait()
+        try channel.closeFuture.wait()
+    }
+}
+
+private final class Shouting: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        if bytes.readableBytesView.last == 0 { return context.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: String(buffer: bytes).uppercased())), promise: nil)
+    }
+}
