@@ -221,7 +221,8 @@ def test_who_is_refused_and_what_the_log_says(member, pki, reference, software):
     authority = pki.authority.certificate
     start = len(one.daemon.log_text())
     status, _, err = one.etcdctl("get", "a", ca=authority, timeout="1s")
-    assert status != 0 and "remote error: tls: certificate required" in err
+    # etcd closes at once, so that its alert may be lost; ours lets the client read it.
+    assert status != 0 and (software == "etcd" or "remote error: tls: certificate required" in err)
     status, _, err = one.etcdctl("get", "a", ca=authority, pair=pki.mallory, timeout="1s")
     assert status != 0
     status, _, err = one.etcdctl("get", "a", ca=pki.stranger.certificate, pair=pki.client, timeout="1s")
