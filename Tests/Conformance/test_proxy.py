@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 from harness.client import LEASE, WATCH, Client, put_request
-from harness.daemon import etcd
+from harness.daemon import etcd, quorate
 from harness.protobuf import decode, embedded, message
 from harness.trio import Proxy, Trio
 
@@ -15,9 +15,9 @@ KEEPALIVE = {1: "header", 2: "id", 3: "ttl"}
 PREFIX, PREFIX_END = b"load/", b"load0"
 
 
-@pytest.fixture
-def trio(daemons, reference):
-    return Trio(daemons, etcd(reference))
+@pytest.fixture(params=["etcd", pytest.param("quorate", marks=pytest.mark.slow)])
+def trio(request, daemons, reference):
+    return Trio(daemons, etcd(reference) if request.param == "etcd" else quorate())
 
 
 @pytest.fixture
