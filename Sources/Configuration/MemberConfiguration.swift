@@ -122,6 +122,8 @@ public struct MemberConfiguration: Sendable, Equatable {
     public var compatibilityVersion = CompatibilityVersion.automatic
     /// Lifts the NOSPACE alarm by itself once the data fits the quota again.
     public var nospaceAutoDisarm = true
+    /// MiB of a database sent to one other member a second; 0 for no limit.
+    public var snapshotSendMegabytes: UInt64 = 0
     /// When systemd is told that the member is ready.
     public var readyWhen = ReadyWhen.quorum
 

@@ -113,6 +113,9 @@ enum OperationSettings {
             Setting(
                 "ready-when", .quorate, .choice(\.readyWhen), .none,
                 "When systemd is told that the member is ready: once a quorum knows it, or once its listeners answer."),
+            Setting(
+                "snapshot-send-rate", .quorate, .unsigned(\.snapshotSendMegabytes), .none,
+                "MiB of the database sent to one other member a second; 0 for no limit."),
         ]
     }
 }

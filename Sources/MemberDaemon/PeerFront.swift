@@ -44,6 +44,8 @@ final class PeerFront: PeerLink {
             serverVersion: serving.settings.behavesAs)
         settings.readTimeout = daemon.configuration.raftReadTimeout
         settings.writeTimeout = daemon.configuration.raftWriteTimeout
+        let megabytes = Int(clamping: min(daemon.configuration.snapshotSendMegabytes, 1 << 30))
+        if megabytes > 0 { settings.snapshotBytesPerSecond = megabytes << 20 }
         let transport = PeerTransport(
             settings, eventLoop: network.eventLoop, client: network.client, pool: pool, snapshots: snapshots,
             metrics: daemon.metrics.network, log: daemon.log, sink: PeerReceiver(member))

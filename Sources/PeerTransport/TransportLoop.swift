@@ -134,7 +134,7 @@ final class TransportLoop {
     /// Looks again when the first of the peers has something to do.
     func rearm() {
         guard !isStopped else { return }
-        guard let wake = peers.values.compactMap(\.nextWake).min() else {
+        guard let wake = peers.values.reduce(nil, { earlier($0, $1.nextWake) }) else {
             timer?.call.cancel()
             timer = nil
             return

@@ -14,7 +14,7 @@ struct EtcdParityTests {
         }
         #expect(expected.count == 166)
         let beyond = table.flagsByName.filter { !expected.contains($0.name) }
-        #expect(beyond.map { $0.name } == ["compatibility-version", "nospace-auto-disarm", "ready-when"])
+        #expect(beyond.map { $0.name } == ["compatibility-version", "nospace-auto-disarm", "ready-when", "snapshot-send-rate"])
         #expect(beyond.allSatisfy { $0.releases.isEmpty && $0.environmentVariable.hasPrefix("QUORATE_") })
     }
 

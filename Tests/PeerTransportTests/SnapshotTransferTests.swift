@@ -42,6 +42,20 @@ import Testing
         }
     }
 
+    @Test func theRateIsLimited() throws {
+        let (one, two) = (try TestMember(1, snapshotRate: 4_000_000), try TestMember(2))
+        defer {
+            one.stop()
+            two.stop()
+        }
+        for member in [one, two] { member.transport.update(members: [one.asPeer, two.asPeer], removed: []) }
+        let began = ContinuousClock.now
+        one.transport.sendSnapshot(Self.message, database: TestDatabase(size: 1_000_000))
+        #expect(eventually { one.sink.now.sent.map(\.1) == [true] })
+        // The last of ten pieces leaves after nine tenths of the time.
+        #expect(ContinuousClock.now - began >= .milliseconds(220))
+    }
+
     @Test func aDatabaseThatCannotBeReadLeavesNothingBehind() throws {
         try pair { (one, two) throws in
             one.transport.sendSnapshot(Self.message, database: TestDatabase(size: 3_000_000, failsAt: 2_000_000))

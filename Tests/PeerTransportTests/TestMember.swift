@@ -90,7 +90,7 @@ final class TestMember {
 
     init(
         _ id: MemberID, cluster: UInt64 = 0xc1, version: ClusterVersion = ClusterVersion(3, 5, 30), port: Int = 0,
-        sink: TestSink = TestSink()
+        sink: TestSink = TestSink(), snapshotRate: Int? = nil
     ) throws {
         self.id = id
         self.sink = sink
@@ -104,8 +104,9 @@ final class TestMember {
         }.wait()
         endpoint = try server.listen(on: .tcp(host: "127.0.0.1", port: port)).wait()
         self.port = endpoint.port!
-        let settings = PeerSettings(
+        var settings = PeerSettings(
             localID: id, clusterID: cluster, advertisedURLs: ["http://127.0.0.1:\(self.port)"], serverVersion: version)
+        settings.snapshotBytesPerSecond = snapshotRate
         client = PeerHTTPClient(eventLoop: loop)
         let all = MemberMetrics(
             registry, etcdVersion: "3.5.30", version: "0", methods: [], grpcShards: 1, extensive: false)

@@ -1,6 +1,12 @@
 import Host
 import Raft
 
+/// The earlier of two times, either of which may be missing.
+func earlier(_ a: Instant?, _ b: Instant?) -> Instant? {
+    guard let a, let b else { return a ?? b }
+    return min(a, b)
+}
+
 /// All connections with one peer, as a value: which streams are up, the way each message takes, when to dial again, and what raft
 /// is told. It has no socket and no clock: the shell tells it what happened and obeys its effects.
 ///
@@ -42,8 +48,10 @@ public struct PeerLinks: Sendable {
 
     /// When ``advance(to:_:)`` has something to do.
     public var nextWake: Instant? {
-        let wakes = writers.compactMap { $0.nextWake(limits) } + readers.compactMap { $0.nextWake(limits) }
-        return wakes.min()
+        var wake: Instant?
+        for writer in writers { wake = earlier(wake, writer.nextWake(limits)) }
+        for reader in readers { wake = earlier(wake, reader.nextWake(limits)) }
+        return wake
     }
 
     /// Dials, heartbeats and patience that are due.
