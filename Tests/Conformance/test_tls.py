@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from harness import web
+from harness.cluster import Cluster
 from harness.daemon import clean_environment, etcd, free_ports, poll, quorate
 from harness.pki import Authority, openssl
 
@@ -359,6 +360,16 @@ def test_certificates_made_at_start(daemons, reference, member):
     status, out, err = one.etcdctl("get", "a", "--insecure-skip-tls-verify", "--insecure-transport=false")
     assert (status, out) == (0, "a\nb\n"), err
     assert (one.daemon.data_dir / "fixtures/client/cert.pem").read_bytes() == before
+
+
+def test_members_with_certificates_made_at_start_form_a_cluster(daemons, reference):
+    """Also with etcd."""
+    cluster = Cluster(daemons, [quorate(), etcd(reference), quorate()], reference, ["--peer-auto-tls"], peer_scheme="https")
+    cluster.start()
+    cluster.ctl("put", "a", "b")
+    cluster.settle()
+    for each in cluster.members:
+        assert each.client.get(b"a") == b"b"
 
 
 def test_plain_and_encrypted_listeners_side_by_side(member, pki, tmp_path):
