@@ -56,6 +56,8 @@ public final class Member {
     var spaceGuard = SpaceGuard()
     var requestIDs: RequestIDs
     var isPublished = false
+    /// What the log held when it was opened is history, that of a directory of etcd 3.4 among it.
+    let lastIndexAtStart: LogIndex
     /// What was left of leases at the last stop, to be written down again.
     var restoredRemainders: [LeaseRemainders.Item]
     var settling: Settling?
@@ -102,6 +104,7 @@ public final class Member {
         versionsDue = now
         turnStart = now
         let persisted = opened.persisted
+        lastIndexAtStart = persisted.entries.last?.index ?? persisted.snapshotIndex
         var configuration = RaftConfiguration(id: opened.settings.memberID, seed: opened.settings.seed)
         configuration.heartbeatInterval = opened.settings.heartbeatInterval
         configuration.electionTimeout = opened.settings.electionTimeout
@@ -225,7 +228,7 @@ public final class Member {
             case .raiseNoSpace: proposeOwn(.raiseNoSpace)
             case .clusterVersionChanged:
                 if let version = machine.membership.clusterVersion, version < Member.lowestVersion,
-                    version != Member.undecidedVersion
+                    version != Member.undecidedVersion, index > lastIndexAtStart
                 {
                     throw .apply(
                         .entry(UnappliableEntry(index: index, reason: "the cluster is of version \(version), before 3.5")))
