@@ -7,18 +7,23 @@ import PageStore
 public final class ReadView: Sendable {
     public let currentRevision: Int64
     public let compactRevision: Int64
+    /// Of the store it shows. Another one takes its place when a leader's snapshot is installed: then history may have holes
+    /// between the two, where the leader had compacted it.
+    public let generation: UInt64
     let index: KeySnapshot
     public let recent: RecentValues
     let pages: ReadTransaction
 
     init(
-        index: KeySnapshot, recent: RecentValues, pages: ReadTransaction, currentRevision: Int64, compactRevision: Int64
+        index: KeySnapshot, recent: RecentValues, pages: ReadTransaction, currentRevision: Int64, compactRevision: Int64,
+        generation: UInt64
     ) {
         self.index = index
         self.recent = recent
         self.pages = pages
         self.currentRevision = currentRevision
         self.compactRevision = compactRevision
+        self.generation = generation
     }
 
     /// A reader with a cursor of its own; it must not outlive the view.

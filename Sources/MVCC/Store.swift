@@ -1,6 +1,7 @@
 import Backend
 import Bytes
 import PageStore
+import Synchronization
 
 /// The multi-version store: every key at every revision since the last compaction.
 ///
@@ -19,6 +20,10 @@ public final class Store {
     /// Hashes stored by finished compactions, newest last.
     public internal(set) var storedHashes: [KeyValueHash] = []
 
+    /// Tells the stores of a process apart: views of different ones do not follow from each other.
+    let generation = Store.generations.wrappingAdd(1, ordering: .relaxed).newValue
+    private static let generations = Atomic<UInt64>(0)
+
     init(index: KeyIndex, pages: ReadTransaction) {
         self.index = index
         self.pages = pages
@@ -35,7 +40,7 @@ public final class Store {
     public func publish() -> ReadView {
         ReadView(
             index: index.snapshot(), recent: buffer.recent, pages: pages, currentRevision: currentRevision,
-            compactRevision: compactRevision)
+            compactRevision: compactRevision, generation: generation)
     }
 
     /// The page file holds a group now: readers made from here on look into `pages`, opened after that commit.

@@ -63,10 +63,22 @@ public final class WatchHub {
     public func advance(to view: ReadView, term: UInt64) {
         // States may be told twice, and out of order when one was fetched and another is on its way.
         guard view.currentRevision >= self.view.currentRevision else { return }
+        let hasHole = view.generation != self.view.generation && position + 1 < view.compactRevision
         self.view = view
         header.raftTerm = term
+        if hasHole { leaveSynced() }
         // Nobody is told of what happened while nobody watched.
         if synced.count == 0 { position = view.currentRevision }
+    }
+
+    /// Events that synced watchers have not been told of are gone: they are treated like any watcher that needs compacted history.
+    private func leaveSynced() {
+        for watcher in streams.flatMap(\.orderedWatchers) where watcher.state == .synced {
+            synced.remove(watcher)
+            watcher.state = .unsynced
+            watcher.next = max(watcher.next, position + 1)
+            unsynced.append(watcher)
+        }
     }
 
     /// Delivers at most one slice to the synced watchers and one to those behind; true when there is more to do now.

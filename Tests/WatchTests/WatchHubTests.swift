@@ -33,6 +33,28 @@ import Watch
         #expect(bench.hub.slowWatcherCount == 0)
     }
 
+    /// As when a leader's snapshot takes the store's place: history that nobody was told of may be compacted in it.
+    @Test(arguments: [false, true]) func anotherStoreGoesOnOrTellsOfTheHole(isCompacted: Bool) throws {
+        let bench = try Bench()
+        let peer = Peer()
+        try bench.watch(bench.hub.open(peer), WatchCreateRequest("k"))
+        try bench.write(.put("k", "1"))
+        _ = peer.take()
+        for value in 2...5 { bench.data.write(.put("k", "\(value)")) }
+        if isCompacted {
+            try bench.data.compact(at: 5)
+            try bench.data.finishCompaction()
+        }
+        _ = try bench.data.reopen()
+        try bench.deliver()
+        let told = peer.take()
+        if isCompacted {
+            #expect(told.count == 1 && told[0].canceled && told[0].compactRevision == 5)
+        } else {
+            #expect(told.flatMap(\.summary) == ["k=2", "k=3", "k=4", "k=5"])
+        }
+    }
+
     @Test func filtersLeaveOut() throws {
         let bench = try Bench()
         let peers = [Peer(), Peer()]
