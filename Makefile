@@ -35,6 +35,10 @@ bench: dependencies
 	.build/release/quorate-bench $(BENCH)
 
 # How much a client that lists everything disturbs the others; MEGABYTES of data.
+bench-proxy: build
+	$(SWIFT) build -c release --product quorate-bench
+	Tests/Conformance/run proxy
+
 bench-reads: build
 	Tests/Conformance/run reads $(MEGABYTES)
 

@@ -107,7 +107,10 @@ let rooms: [Target] = [
         name: "quorate-simulate", dependencies: ["ClusterSimulation", "Host"], path: "Sources/Simulate", swiftSettings: strict),
     .executableTarget(
         name: "quorate-bench",
-        dependencies: ["PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost", "Host", "Bytes"],
+        dependencies: [
+            "GRPC", "HTTP2", "EtcdAPI", nioCore, nioPosix, "PageStore", "MVCC", "WAL", "Records", "Raft", "Lease", "LinuxHost",
+            "Host", "Bytes",
+        ],
         path: "Sources/Benchmarks", swiftSettings: strict),
 ]
 
