@@ -122,7 +122,8 @@ let suites: [Target] = [
     tests(
         "ProxyTransportTests",
         [
-            "ProxyTransport", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix,
+            "ProxyTransport", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore,
+            nioPosix,
         ]),
     tests("ForwardingTests", ["Forwarding", "Balancing", "EtcdAPI", "Host", "Bytes"]),
     tests("BytesTests", ["Bytes"]),
@@ -161,7 +162,7 @@ let suites: [Target] = [
     tests(
         "PeerTransportTests",
         [
-            "PeerTransport", "HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", "LinuxHost", "Simulation", nioCore,
+            "PeerTransport", "HTTP2", "WAL", "Records", "Raft", "Telemetry", "Host", "Bytes", "Simulation", nioCore,
             nioPosix, nioHTTP1,
         ], data: ["Fixtures"]),
     tests("ConfigurationTests", ["Configuration"], data: ["Fixtures"]),

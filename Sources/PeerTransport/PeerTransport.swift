@@ -73,7 +73,6 @@ public final class PeerTransport: Sendable {
 
     /// Since when messages to and from a member get through; nil while they do not. The clock is the host's monotonic one.
     public func activeSince(_ member: MemberID) -> Instant? { shared.activeMembers[member] }
-    public var activeMembers: [MemberID: Instant] { shared.activeMembers }
 
     /// Closes all connections. Nothing is sent or told afterwards.
     public func stop() -> EventLoopFuture<Void> {

@@ -104,7 +104,7 @@ final class SnapshotReceiver {
 
     private func accept(_ message: Message, _ snapshot: Snapshot, size: Int) {
         if transport.isRemoved(message.from) {
-            return respond(403, PeerRouter.removedMemberText, "application/json", counts: true)
+            return respond(403, PeerRouter.removedMemberText, "application/json")
         }
         guard message.to == shared.settings.localID else { return refuse(412, "to field mismatch") }
         from = MemberIdentity.text(message.from)
@@ -179,10 +179,10 @@ final class SnapshotReceiver {
                 "local-member-id": .id(shared.settings.localID), "remote-snapshot-sender-id": .string(from),
                 "error": .string(text),
             ])
-        respond(status, text + "\n", "text/plain; charset=utf-8", counts: true)
+        respond(status, text + "\n", "text/plain; charset=utf-8")
     }
 
-    private func respond(_ status: Int, _ text: String, _ type: String, counts: Bool) {
+    private func respond(_ status: Int, _ text: String, _ type: String) {
         metric(shared.metrics.snapshotReceiveFailures).increment()
         end()
         exchange.respond(status: status, fields: [HTTPField("content-type", type)], text: text)

@@ -1,7 +1,6 @@
 import Glibc
 import HTTP2
 import Host
-import LinuxHost
 import NIOCore
 import NIOPosix
 import Raft
