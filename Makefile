@@ -13,7 +13,7 @@ build: dependencies
 
 # .build/quorate_VERSION_ARCHITECTURE.deb
 deb: build
-	@dpkg -s dpkg-dev binutils >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dpkg-dev binutils
+	@dpkg -s dpkg-dev binutils chrpath >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dpkg-dev binutils chrpath
 	packaging/build-deb
 
 test: unit conformance
