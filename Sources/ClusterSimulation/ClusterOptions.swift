@@ -13,6 +13,8 @@ public struct ClusterOptions {
     /// What one sync takes, drawn evenly.
     public var syncTime: ClosedRange<Int64> = 50_000...1_500_000
     public var pageSize = 1024
+    /// Of the log's files.
+    public var segmentSize = 256 << 10
     public var clusterID: UInt64 = 0xc1
     /// A mistake to be made on purpose.
     public var bug: SeededBug?

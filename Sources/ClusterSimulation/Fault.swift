@@ -34,6 +34,8 @@ struct Fault: CustomStringConvertible {
         case powerLoss(UnsyncedWrites)
         case powerLossAtEffect(Int, UnsyncedWrites)
         case powerLossAtDiskCall(Int, DiskOperations, UnsyncedWrites)
+        /// The leader loses power, and whoever votes for the next one right after it; that one is then cut off.
+        case election(UnsyncedWrites)
         /// Several lose power at once.
         case blackout(UnsyncedWrites)
         case pause
@@ -105,8 +107,9 @@ struct FaultPlan {
         case 0..<8: return .powerLoss(unsynced(&random))
         case 8..<16: return .powerLossAtEffect(number(12), unsynced(&random))
         case 16..<28: return .powerLossAtDiskCall(1 + number(40), [.changing, .write, .syncing][number(3)], unsynced(&random))
-        case 28..<31: return .blackout(unsynced(&random))
-        case 31..<34: return .diskError(1 + number(20), [.write, .syncData, .sync, .allocating][number(4)], code: EIO)
+        case 28..<30: return .blackout(unsynced(&random))
+        case 30..<33: return .election(unsynced(&random))
+        case 33..<34: return .diskError(1 + number(20), [.write, .syncData, .sync, .allocating][number(4)], code: EIO)
         case 34..<36: return .fullDisk
         case 36..<40: return .slowDisk(.milliseconds([3, 30, 200, 1500][number(4)]))
         case 40..<43: return .commitPages

@@ -14,6 +14,7 @@ final class FaultDriver {
     let membership: MembershipDriver
     private(set) var struck = 0
     private var weather = 0
+    private var starts = 0
 
     init(_ cluster: SimulatedCluster, _ clients: Clients, _ leases: LeaseChecker) {
         self.cluster = cluster
@@ -57,7 +58,7 @@ final class FaultDriver {
         struck += 1
         cluster.say { "\(fault.description): m\(member.id)" }
         switch fault.kind {
-        case .powerLoss, .powerLossAtEffect, .powerLossAtDiskCall, .blackout, .diskError, .fullDisk, .slowDisk:
+        case .powerLoss, .powerLossAtEffect, .powerLossAtDiskCall, .blackout, .election, .diskError, .fullDisk, .slowDisk:
             try strikeDisk(fault, member)
         case .isolation, .cutLink, .cloggedLink, .weather: strikeNetwork(fault, member)
         case .pause: member.pausedUntil = max(member.pausedUntil, cluster.now + fault.length)
@@ -89,6 +90,7 @@ final class FaultDriver {
             member.disk.inject(
                 DiskFault(
                     operations, pathSuffix: half == nil ? "" : "/db", ordinal: ordinal, storedBytes: half, isLasting: true))
+        case .election(let unsynced): try strikeElection(unsynced, fault)
         case .blackout(let unsynced):
             for member in present where member.isRunning { try cluster.stop(member.id, unsynced) }
         case .diskError(let ordinal, let operations, let code):
@@ -102,6 +104,24 @@ final class FaultDriver {
         later(fault) { [unowned self] in try restart(member) }
     }
 
+    private func strikeElection(_ unsynced: UnsyncedWrites, _ fault: Fault) throws {
+        guard let leader = cluster.leaders.first, present.count > 2 else { return }
+        try cluster.stop(leader.id, unsynced)
+        cluster.schedule(after: .milliseconds(150)) { [unowned self] in if !isOver { try restart(leader) } }
+        for voter in present where voter.isRunning {
+            voter.crashAfterVote = { [unowned self] voter, candidate in
+                guard !isOver else { return }
+                for other in present { other.crashAfterVote = nil }
+                try cluster.stop(voter.id, unsynced)
+                cluster.schedule(after: .milliseconds(40)) { [unowned self] in if !isOver { try restart(voter) } }
+                for other in cluster.members where other.id != candidate {
+                    cut(other.id, candidate, fault)
+                    cut(candidate, other.id, fault)
+                }
+            }
+        }
+    }
+
     private func later(_ fault: Fault, _ body: @escaping () throws -> Void) {
         cluster.schedule(after: fault.length) { [unowned self] in if !isOver { try body() } }
     }
@@ -109,7 +129,15 @@ final class FaultDriver {
     /// The disk works again, and whoever is down starts.
     private func restart(_ member: SimulatedMember) throws {
         if member.crashOnDiskFault == nil { member.disk.clearFaults() }
-        for member in present where !member.isRunning { try cluster.start(member.id) }
+        for member in present where !member.isRunning {
+            // One start in four does not get far.
+            if starts % 4 == 3 {
+                member.crashOnDiskFault = .torn
+                member.disk.inject(DiskFault(.changing, ordinal: 1 + starts % 17, isLasting: true))
+            }
+            starts += 1
+            try cluster.start(member.id)
+        }
         try membership.replaceDamaged()
     }
 
@@ -155,6 +183,7 @@ final class FaultDriver {
             member.syncDelay = Instant.Span(nanoseconds: 0)
             member.effectsLeft = nil
             member.crashOnDiskFault = nil
+            member.crashAfterVote = nil
             member.disk.clearFaults()
         }
         for member in present {

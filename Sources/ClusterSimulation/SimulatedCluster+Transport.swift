@@ -10,6 +10,7 @@ import WAL
 extension SimulatedCluster {
     func send(_ parcel: Parcel, at time: Instant? = nil) {
         counts.messages += 1
+        observer?.sent(parcel.message, self)
         var parcel = parcel
         parcel.mayRepeatProposals = options.bug == .repeatedProposal
         let arrivals = network.arrivals(of: parcel, now: time ?? now)

@@ -9,9 +9,13 @@ import Simulation
 
 /// Told of everything a cluster does; what it throws ends the run.
 public protocol ClusterObserver: AnyObject {
+    /// A member's disk was lost.
+    func wiped(_ member: SimulatedMember)
     func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
     /// An entry is about to be applied, in the middle of a turn.
     func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster)
+    /// A message leaves, in the middle of a turn.
+    func sent(_ message: Raft.Message, _ cluster: SimulatedCluster)
     func saw(_ event: MemberEvent, _ member: SimulatedMember, _ cluster: SimulatedCluster)
     /// After every turn whose outcome the member's clients can see.
     func published(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws
@@ -40,7 +44,7 @@ public final class SimulatedCluster {
     private var nextCall: UInt64 = 0
     private var answers: [UInt64: MemberAnswer] = [:]
 
-    enum Event {
+    indirect enum Event {
         case deliver(Parcel)
         case turn(SimulatedMember, life: Int)
         case release(SimulatedMember, life: Int, TurnOutput)
@@ -70,6 +74,7 @@ public final class SimulatedCluster {
     func wipe(_ id: MemberID) throws {
         if member(id).isRunning { try stop(id, .kept) }
         member(id).disk = FaultyDisk()
+        observer?.wiped(member(id))
     }
 
     func runningMember(_ id: MemberID) -> SimulatedMember? { members.first { $0.id == id && $0.isRunning } }
@@ -103,6 +108,7 @@ public final class SimulatedCluster {
             var opening = MemberOpening(
                 settings: options.settings(id), disk: disk(of: member), directory: DataDirectory("/data"),
                 initialMembers: member.initialMembers, wallMilliseconds: wall)
+            opening.segmentSize = options.segmentSize
             opening.pageFileOptions.access = .read
             opening.pageFileOptions.pageSize = options.pageSize
             opening.pageFileOptions.growthStep = 64 << 10
@@ -243,6 +249,11 @@ public final class SimulatedCluster {
     private func sendEarly(_ messages: [Raft.Message], _ member: SimulatedMember, _ process: MemberProcess) {
         let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
         for message in messages { send(Parcel(message: message), at: hasWritten ? process.syncEnd : now) }
+        guard let armed = member.crashAfterVote,
+            let vote = messages.first(where: { $0.kind == .voteResponse && !$0.reject })
+        else { return }
+        member.crashAfterVote = nil
+        schedule(at: process.syncEnd) { [unowned member] in if member.isRunning { try armed(member, vote.to) } }
     }
 
     /// What a turn asked for, in the order in which a daemon does it. The power may fail between any two.

@@ -12,6 +12,8 @@ public final class SimulatedMember {
     public let id: MemberID
     public internal(set) var disk = FaultyDisk()
     public internal(set) var clock: MemberClock
+    /// What befalls it once it has granted a vote; told the candidate.
+    var crashAfterVote: ((SimulatedMember, MemberID) throws -> Void)?
     /// What its present turn is about, for seeded bugs.
     let turnKind = TurnKind()
     /// Starts so far: what was scheduled for an earlier life is void.

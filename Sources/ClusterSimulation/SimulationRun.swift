@@ -44,6 +44,7 @@ public final class SimulationRun: ClusterObserver {
     let cluster: SimulatedCluster
     let log: LogChecker
     let leases = LeaseChecker()
+    let elections = ElectionChecker()
     let clients: Clients
     let driver: FaultDriver
     let plan: FaultPlan
@@ -91,13 +92,18 @@ public final class SimulationRun: ClusterObserver {
         let snapshotCount: UInt64 = [15, 60, 400, 10_000][Int.random(in: 0..<4, using: &random)]
         let commitMilliseconds: Int64 = [5, 100, 100, 700][Int.random(in: 0..<4, using: &random)]
         let preVote = Int.random(in: 0..<5, using: &random) > 0
-        return ClusterOptions(founders: founders, seed: settings.seed) {
+        let appendBytes = [1 << 20, 1 << 20, 3000, 200][Int.random(in: 0..<4, using: &random)]
+        let segmentSize = [40, 256, 1024][Int.random(in: 0..<3, using: &random)] << 10
+        var options = ClusterOptions(founders: founders, seed: settings.seed) {
             $0.snapshotCount = snapshotCount
             $0.catchUpEntries = max(5, snapshotCount / 4)
             $0.commitInterval = .milliseconds(commitMilliseconds)
             $0.preVote = preVote
             $0.quota = nil
+            $0.maximumAppendBytes = appendBytes
         }
+        options.segmentSize = segmentSize
+        return options
     }
 
     /// Faults planned, those left out too.
@@ -168,7 +174,16 @@ public final class SimulationRun: ClusterObserver {
 
     // MARK: observing
 
-    public func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {}
+    public func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
+        try elections.started(member.id, in: member.published?.status.term ?? 0)
+    }
+
+    public func wiped(_ member: SimulatedMember) { elections.forgot(member.id) }
+
+    public func sent(_ message: Raft.Message, _ cluster: SimulatedCluster) {
+        guard early == nil else { return }
+        do { try elections.sent(message) } catch { early = error }
+    }
 
     public func ended(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
         shown[member.id] = nil
@@ -217,6 +232,8 @@ public final class SimulationRun: ClusterObserver {
             }
         }
         shown[member.id] = (member.life, index, view.currentRevision)
+        let status = process.published.status
+        if status.role == .leader { try elections.leads(member.id, status.term) }
         noteState()
         if Int.random(in: 0..<40, using: &random) == 0 { try checkHash(of: member, process) }
     }

@@ -108,6 +108,7 @@ public final class Member {
         var configuration = RaftConfiguration(id: opened.settings.memberID, seed: opened.settings.seed)
         configuration.heartbeatInterval = opened.settings.heartbeatInterval
         configuration.electionTimeout = opened.settings.electionTimeout
+        configuration.maximumAppendBytes = opened.settings.maximumAppendBytes
         configuration.commitsEntriesOfOldTerms = opened.settings.commitsEntriesOfOldTerms
         configuration.preVote = opened.settings.preVote
         configuration.advancesInitialElection = opened.settings.advancesInitialElection

@@ -30,6 +30,8 @@ public struct MemberSettings: Sendable {
     public var liftsNoSpace = true
     public var strictReconfiguration = true
     public var learnerLimit = 1
+    /// Bytes of entries in one message to a follower (etcd's `maxSizePerMsg`).
+    public var maximumAppendBytes = 1 << 20
     public var seed: UInt64
     /// The simulator's seeded bug of figure 8 in the Raft paper; see `RaftConfiguration`.
     package var commitsEntriesOfOldTerms = false
