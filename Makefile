@@ -3,7 +3,7 @@ SWIFT ?= swift
 BUILD_DEPENDENCIES = libnghttp2-dev libssl-dev libsystemd-dev libyaml-dev libcrypt-dev pkg-config python3 python3-venv
 RUN_FLAGS ?= --data-dir default.etcd
 
-.PHONY: deb run test build debug unit conformance format lint bench dependencies clean
+.PHONY: deb run test build debug unit conformance format lint simulate bench dependencies clean
 
 run: build
 	.build/release/quorate member $(RUN_FLAGS)
@@ -29,6 +29,14 @@ format:
 
 lint:
 	$(SWIFT) format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
+
+# Simulated clusters under faults for TIME seconds on all cores; two processes must agree on every bit of a seed first.
+TIME ?= 60
+SEED ?= 1
+simulate: dependencies
+	$(SWIFT) build -c release --product quorate-simulate
+	test "$$(.build/release/quorate-simulate --seed $(SEED) | cut -d' ' -f1-4 | head -1)" = "$$(.build/release/quorate-simulate --seed $(SEED) | cut -d' ' -f1-4 | head -1)"
+	.build/release/quorate-simulate --campaign --time $(TIME) --seed $(SEED)
 
 bench: dependencies
 	$(SWIFT) build -c release --product quorate-bench

@@ -40,8 +40,11 @@ final class MembershipDriver {
             guard isIdle, present.allSatisfy(\.isRunning) else { return }
             let id = newMachine()
             steps = [.add(id, isLearner: isLearner)]
-            if isLearner, fault.number % 2 == 0 { steps.append(.promote(id)) }
-            steps.append(.remove(fault.number % 3 == 0 && present.count >= 3 ? member.id : id))
+            let isPromoted = isLearner && fault.number % 2 == 0
+            if isPromoted { steps.append(.promote(id)) }
+            // A learner that stayed would take the only place there is for learners.
+            let isKept = (isPromoted || !isLearner) && fault.number % 3 == 0 && present.count >= 3
+            steps.append(.remove(isKept ? member.id : id))
         case .replacement:
             guard isWhole else { return }
             steps = [.remove(member.id), .add(newMachine(), isLearner: false)]
