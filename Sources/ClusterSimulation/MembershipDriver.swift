@@ -104,11 +104,13 @@ final class MembershipDriver {
     private func tick() throws {
         cluster.schedule(after: .milliseconds(400)) { [unowned self] in try tick() }
         try replaceDamaged()
-        guard let step = steps.first, let leader = cluster.leaders.first, let status = leader.published?.status else { return }
-        if isDone(step, status.membership) {
+        guard let step = steps.first else { return }
+        // What one member has applied is committed; without the member it adds there might never be a leader to ask.
+        if present.contains(where: { $0.published.map { isDone(step, $0.status.membership) } ?? false }) {
             steps.removeFirst()
             return try finish(step)
         }
+        guard let leader = cluster.leaders.first else { return }
         switch step {
         case .add(let id, let isLearner):
             var record = cluster.options.record(id)
