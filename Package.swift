@@ -89,7 +89,11 @@ let rooms: [Target] = [
             "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "EtcdAPI", "Records", "Raft",
             "Host", "Bytes",
         ]),
-    room("Commands", ["Configuration", "PageStore", "LinuxHost", "Host"]),
+    room(
+        "Commands",
+        [
+            "Backend", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft", "Records", "WAL",
+        ]),
     .executableTarget(
         name: "quorate",
         dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],

@@ -226,7 +226,7 @@ extension Member {
         var term = ByteWriter(capacity: 8)
         term.appendBigEndian(machine.appliedTerm)
         machine.store.put(.meta, key: MetaKey.term, value: term.array())
-        machine.store.put(.meta, key: MetaKey.confState, value: confState.json)
+        machine.store.put(.meta, key: MetaKey.confState, value: confState.metaJSON)
         if let version = machine.membership.clusterVersion, version >= ClusterVersion(3, 6) {
             machine.store.put(.meta, key: MetaKey.storageVersion, value: Array(version.description.utf8))
         }

@@ -169,12 +169,7 @@ public struct MemberOpening {
             }
             return forced.state
         }
-        for (offset, member) in initialMembers.sorted(by: { $0.id < $1.id }).enumerated() {
-            var change = ConfigurationChange(steps: [.init(kind: .addVoter, member: member.id)])
-            change.context = MemberChangeContext(member: member).json
-            state.entries.append(
-                Entry(term: 1, index: LogIndex(offset + 1), kind: .configurationChange, data: change.encoded().data))
-        }
+        state.entries = Founding.entries(of: initialMembers)
         state.hardState = HardState(term: 1, vote: 0, commit: LogIndex(state.entries.count))
         do throws(WALError) { _ = try log.append(state.hardState, state.entries, sync: true) } catch { throw .log(error) }
         return state

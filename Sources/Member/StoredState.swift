@@ -72,7 +72,7 @@ struct StoredState {
 
 extension ConfState {
     /// As the `meta` bucket holds it: Go's JSON of raftpb.ConfState, empty lists left out.
-    var json: [UInt8] {
+    public var metaJSON: [UInt8] {
         func list(_ name: String, _ ids: [MemberID]) -> [JSON.Field] {
             ids.isEmpty ? [] : [JSON.Field(name, .array(ids.map(JSON.integer)))]
         }
