@@ -74,8 +74,11 @@ final class MemberThread: MemberPort {
     var published: Published { current.withLock { $0 } }
 
     var stall: Instant.Span? {
-        turns.isAtRest ? nil : turns.stall(at: SystemClock.now(), patience: electionTimeout)
+        guard !turns.isAtRest, let taken = turns.stall(at: SystemClock.now(), patience: electionTimeout) else { return nil }
+        // An only voter has nobody to hand its clients to, so a short election timeout is no reason to refuse them early.
+        return published.status.isOnlyVoter && taken < MemberThread.patienceAlone ? nil : taken
     }
+    private static let patienceAlone = Instant.Span.seconds(1)
 
     func post(_ requests: [ClientRequest]) { add { $0.inbox.requests += requests } }
     func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
