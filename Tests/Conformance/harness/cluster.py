@@ -45,6 +45,8 @@ class Cluster:
 
     def start(self):
         for each in self.members:
+            each.software.require(each.flags)
+        for each in self.members:
             each.spawn()
         for each in self.members:
             each.wait_ready()
