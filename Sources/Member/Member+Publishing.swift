@@ -14,7 +14,7 @@ extension Member {
     public var status: MemberStatus {
         MemberStatus(
             clusterID: settings.clusterID, memberID: settings.memberID, role: raft.role, leader: raft.leader, term: raft.term,
-            commitIndex: raft.commit, appliedIndex: raft.applied, isLearner: raft.isLearner,
+            commitIndex: raft.commit, appliedIndex: raft.applied, isLearner: settings.isLearner(in: confState),
             isOnlyVoter: isOnlyVoter,
             membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,

@@ -1,4 +1,5 @@
 import Host
+import Raft
 import Records
 
 /// What one member is told at start; validated before.
@@ -29,6 +30,8 @@ public struct MemberSettings: Sendable {
     /// Lift this member's NOSPACE alarm once its file has stayed below 90 % of the quota for 30 s.
     public var liftsNoSpace = true
     public var strictReconfiguration = true
+    /// The cluster that is joined has this member as a learner; known before the log says so.
+    public var joinsAsLearner = false
     public var learnerLimit = 1
     /// Bytes of entries in one message to a follower (etcd's `maxSizePerMsg`).
     public var maximumAppendBytes = 1 << 20
@@ -54,6 +57,12 @@ public struct MemberSettings: Sendable {
         case (3, 7): ClusterVersion(3, 7, 1)
         default: version
         }
+    }
+
+    /// Whether this member is a learner, as far as it knows.
+    func isLearner(in confState: ConfState) -> Bool {
+        confState.learners.contains(memberID)
+            || (joinsAsLearner && !confState.voters.contains(memberID))
     }
 
     /// How long a client waits for its request at most (etcd's `ReqTimeout`).

@@ -77,8 +77,9 @@ extension OpenedMember {
             status: MemberStatus(
                 clusterID: settings.clusterID, memberID: settings.memberID, role: .follower, leader: 0,
                 term: persisted.hardState.term, commitIndex: persisted.hardState.commit, appliedIndex: machine.appliedIndex,
-                isLearner: false, isOnlyVoter: false, membership: machine.membership.record, alarms: machine.alarms.members,
-                pageFileSize: machine.pageFileSize, pageFileSizeInUse: pageFileInUse, quota: settings.quota,
+                isLearner: settings.isLearner(in: persisted.confState), isOnlyVoter: false,
+                membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
+                pageFileSizeInUse: pageFileInUse, quota: settings.quota,
                 leaseCount: machine.leases.count, keyCount: machine.store.keyCount,
                 isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: false,
                 isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes,

@@ -16,6 +16,7 @@ extension MemberDaemon {
         let first = try firstStart(of: directory, on: disk, network)
         joins(first.remotes)
         var settings = settings(memberID: first.memberID, clusterID: first.clusterID)
+        settings.joinsAsLearner = first.remotes.first { $0.id == first.memberID }?.isLearner ?? false
         if let version = first.behavesAs { settings.behavesAs = MemberSettings.release(of: version) }
         var opening = MemberOpening(
             settings: settings, disk: disk, directory: directory, initialMembers: first.founders,

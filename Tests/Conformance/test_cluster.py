@@ -94,7 +94,8 @@ def test_membership_as_operators_change_it(found):
     learner = cluster.add(quorate(), learner=True)
     refusal = cluster.ctl("get", "k1", member=learner, fails=True)
     assert "rpc not supported for learner" in refusal
-    poll(lambda: "IsLearner" not in cluster.ctl("member", "promote", f"{cluster.id(learner):x}"), 20, "promoted")
+    # Refused until the learner has caught up.
+    poll(lambda: cluster.tries("member", "promote", f"{cluster.id(learner):x}", member=cluster[0]), 20, "promoted")
     third = cluster.add(quorate())
     third.wait_ready()
     assert [line.split(", ")[1] for line in cluster.settle().member_lists()] == ["started"] * 3

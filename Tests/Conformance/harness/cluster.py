@@ -69,9 +69,9 @@ class Cluster:
     def _status(self, member):
         return json.loads(self.ctl("endpoint", "status", "-w", "json", member=member))[0]["Status"]
 
-    def tries(self, *arguments):
-        """Whether etcdctl succeeds, with all running members as endpoints."""
-        return self._ctl(self.running, *arguments).returncode == 0
+    def tries(self, *arguments, member=None):
+        """Whether etcdctl succeeds, at one member or with all running ones as endpoints."""
+        return self._ctl([member] if member else self.running, *arguments).returncode == 0
 
     def is_serving(self, member):
         """Answers what even a learner answers."""
