@@ -1,4 +1,5 @@
 import Configuration
+import LinuxHost
 import NIOCore
 import Systemd
 import Telemetry
@@ -17,7 +18,7 @@ extension MemberDaemon {
         case .member: member.stallForTest()
         case .pageFile: pages.stallForTest()
         case .loop: group.next().execute { TestHooks.stallForever() }
-        case nil: break
+        case .health, nil: break
         }
     }
 

@@ -99,7 +99,7 @@ public final class ProxyDaemon: Sendable {
             case .stop:
                 notifier.post(.stopping("draining", longest: Instant.Span(configuration.drainTimeout + .seconds(10))))
                 finish(with: ExitCode.success)
-            case .reload: reload(health, front, transport)
+            case .reload: reload(health, front, transport, group)
             }
         }
         let code = waitForEnd()

@@ -74,9 +74,16 @@ extension ProxyDaemon {
     private static let reloadable: Set<String> = ["log-level", "endpoints"]
 
     /// On SIGHUP: reads the configuration again. When it is wrong the old one stays in force.
-    func reload(_ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport) {
+    func reload(
+        _ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport, _ group: MultiThreadedEventLoopGroup
+    ) {
         notifier.post(.reloading)
         notifier.post(.reloaded(problem: applyNewConfiguration(health, front, transport)))
+        switch TestHooks.stall {
+        case .loop: group.any().execute { TestHooks.stallForever() }
+        case .health: health.eventLoop.execute { TestHooks.stallForever() }
+        case .member, .pageFile, nil: break
+        }
     }
 
     /// What went wrong, or nil.

@@ -288,6 +288,23 @@ def proxies(tmp_path):
         each.kill()
 
 
+@pytest.mark.parametrize(("stall", "name"), [("loop", "event loop"), ("health", "health loop")])
+def test_a_stalled_loop_of_the_proxy_silences_its_watchdog(daemons, proxies, notify, stall, name):
+    socket = notify(watchdog_seconds=2)
+    upstream = daemons(quorate(), "upstream").start()
+    proxy = proxies(upstream.client_port, environment=socket.environment | {"QUORATE_TEST_STALL": stall}).spawn()
+    socket.wait(is_ready)
+    poll(lambda: socket.times("WATCHDOG"), 20, "a sign of life")
+    proxy.process.send_signal(signal.SIGHUP)
+    message, _ = socket.wait(lambda message: "not responding" in message.get("STATUS", ""), 20)
+    assert name in message["STATUS"]
+    silent = len(socket.times("WATCHDOG"))
+    with contextlib.suppress(AssertionError):
+        poll(lambda: len(socket.times("WATCHDOG")) > silent, 2.5, "nothing")
+    assert len(socket.times("WATCHDOG")) == silent
+    proxy.kill()
+
+
 def test_a_proxy_is_ready_once_an_endpoint_is_healthy(daemons, proxies, notify):
     socket = notify(watchdog_seconds=2)
     upstream = daemons(quorate(), "upstream")
