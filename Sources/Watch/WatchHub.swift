@@ -11,9 +11,9 @@ import MVCC
 public final class WatchHub {
     public struct Settings: Sendable {
         /// Changes scanned in one slice; a slice ends with a whole transaction.
-        public var sliceChanges = 1000
+        public var sliceChanges = 128
         /// Bytes of events collected in one slice.
-        public var sliceBytes = 1 << 20
+        public var sliceBytes = 128 << 10
         /// Responses larger than this are split for watchers that asked for fragments.
         public var fragmentBytes = 1_572_864 + 512 * 1024
         public init() {}
