@@ -130,7 +130,6 @@ class TestLivezAndReadyz:
         alarm(ours.client, CORRUPT, False)
         assert web.request(ours.client_port, "/readyz").status == 200
 
-    @pytest.mark.skip(reason="clusters of several members are not supported yet")
     def test_without_quorum(self, daemons):
         """One of two members: alive, not ready. Only the metrics address promises an answer then."""
         (metrics_port,) = free_ports(1)
