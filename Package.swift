@@ -24,6 +24,7 @@ let rooms: [Target] = [
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CResolver"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     room("Bytes", ["CHardware"]),
@@ -46,6 +47,7 @@ let rooms: [Target] = [
             "Bytes",
         ]),
     room("Balancing", ["Host"]),
+    room("Discovery", ["CResolver"]),
     room("LinuxHost", ["Host", "CLinux"]),
     room("Systemd", ["CSystemd", "LinuxHost", "Telemetry", "Host"]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
@@ -64,7 +66,7 @@ let rooms: [Target] = [
         [
             "ClientAPI", "GRPC", "HTTP2", "TLS", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL",
             "EtcdAPI", "Records", "Raft", "Membership", "PeerTransport", "LinuxHost", "Host", "Systemd", "Telemetry",
-            "Configuration", "Bytes", nioCore, nioPosix,
+            "Configuration", "Discovery", "Bytes", nioCore, nioPosix,
         ]),
     room(
         "PeerTransport",
@@ -78,7 +80,8 @@ let rooms: [Target] = [
     room(
         "ProxyDaemon",
         [
-            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Systemd",
+            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Discovery",
+            "Systemd",
             "LinuxHost",
             "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
         ]),
@@ -92,7 +95,8 @@ let rooms: [Target] = [
     room(
         "Commands",
         [
-            "Backend", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft", "Records", "WAL",
+            "Backend", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft", "Records",
+            "WAL",
         ]),
     .executableTarget(
         name: "quorate",
@@ -123,6 +127,7 @@ let suites: [Target] = [
         name: "HTTPTestKit", dependencies: ["Bytes", "HTTP2", "CNGHTTP2", nioCore, nioPosix], path: "Tests/HTTPTestKit",
         swiftSettings: strict),
     tests("BalancingTests", ["Balancing", "Host"]),
+    tests("DiscoveryTests", ["Discovery", "Host"]),
     tests(
         "ProxyTransportTests",
         [

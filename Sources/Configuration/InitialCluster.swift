@@ -8,10 +8,23 @@ public struct InitialMember: Sendable, Equatable {
 /// Checks that matter only when the member finds no data and has to found or join a cluster; a restart does not look at these
 /// settings. Source: `server/config/config.go` of etcd 3.5 to 3.7.
 extension MemberConfiguration {
-    /// The members that `--initial-cluster` names, sorted by name. URLs under the same name belong to the same member.
+    /// Takes what was found in DNS, "NAME=URL" each, in place of `--initial-cluster`. Members under https prove that they belong to the
+    /// domain unless their authorities were named, as in etcd.
+    public mutating func takeDiscovered(members: [String]) throws(ConfigurationError) {
+        discoveredCluster = members.joined(separator: ",")
+        guard try initialMembers().contains(where: { $0.name == name }) else {
+            throw ConfigurationError(
+                "error setting up initial cluster: cannot find local etcd member \(goQuoted(name)) in SRV records")
+        }
+        if peerSecurity.trustedAuthorityFile.isEmpty, members.contains(where: { $0.contains("https://") }) {
+            peerServerName = discovery.srvDomain
+        }
+    }
+
+    /// The members that `--initial-cluster` or DNS names, sorted by name. URLs under the same name belong to the same member.
     public func initialMembers() throws(ConfigurationError) -> [InitialMember] {
         var urls: [String: [EndpointURL]] = [:]
-        for part in initialCluster.split(separator: ",") {
+        for part in (discoveredCluster ?? initialCluster).split(separator: ",") {
             let name = part.prefix { $0 != "=" }
             do {
                 urls[String(name), default: []].append(try EndpointURL.parse(String(part.dropFirst(name.count + 1))))

@@ -54,6 +54,10 @@ public struct MemberConfiguration: Sendable, Equatable {
     public var initialAdvertisePeerURLs = [EndpointURL.http("localhost", 2380)]
     /// `NAME=URL,NAME=URL` as given or derived; see ``initialPeerURLs()``. Read when the data directory is empty only.
     public var initialCluster = "default=http://localhost:2380"
+    /// What was found in DNS, in the form of `initialCluster` and in its place; no setting.
+    var discoveredCluster: String?
+    /// The name for which other members' certificates must be valid, or empty for the host that is dialled; no setting.
+    public internal(set) var peerServerName = ""
     public var initialClusterState = InitialClusterState.new
     public var initialClusterToken = "etcd-cluster"
     public var advertiseClientURLs = [EndpointURL.http("localhost", 2379)]

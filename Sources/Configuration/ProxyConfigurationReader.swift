@@ -41,14 +41,27 @@ func finishProxy(
         draft.configuration.logging.level.isEmpty ? "info" : draft.configuration.logging.level.lowercased()
     if draft.configuration.logging.outputs.isEmpty { draft.configuration.logging.outputs = ["default"] }
     try validateLogging(draft.configuration.logging)
-    try readEndpoints(&draft)
+    try readEndpoints(&draft, table)
+    deriveServerName(&draft.configuration)
     try validateProxy(draft.configuration)
     try checkEffects(&draft, table)
 }
 
-private func readEndpoints(_ draft: inout ConfigurationDraftOf<ProxyConfiguration>) throws(ConfigurationError) {
+/// Whoever can forge records can name hosts of their own: endpoints found in DNS have to prove that they belong to the domain, as with
+/// etcd's tools.
+private func deriveServerName(_ configuration: inout ProxyConfiguration) {
+    guard !configuration.discoveryDomain.isEmpty, !configuration.insecureDiscovery,
+        configuration.memberSecurity.serverName.isEmpty
+    else { return }
+    configuration.memberSecurity.serverName = configuration.discoveryDomain
+}
+
+private func readEndpoints(
+    _ draft: inout ConfigurationDraftOf<ProxyConfiguration>, _ table: SettingsTableOf<ProxyConfiguration>
+) throws(ConfigurationError) {
     let sources = ["endpoints", "endpoints-file", "discovery-srv"].filter { draft.isGiven($0) }
-    if sources.count > 1 {
+    // Of etcd's own proxies records go before endpoints.
+    if sources.count > 1, table.setting(named: "endpoints-file") != nil {
         throw ConfigurationError(
             "only one of --endpoints, --endpoints-file and --discovery-srv may be given; given are "
                 + sources.map { "--" + $0 }.joined(separator: " and "))

@@ -46,10 +46,10 @@ enum ClusteringSettings {
                 "discovery-fallback", .clustering, .words(\.discovery.fallback, ["exit", "proxy"]), .all, Support.discoveryDetail,
                 "What to do when discovery fails: only \"exit\" is possible."),
             Setting(
-                "discovery-srv", .clustering, .text(\.discovery.srvDomain), .all, Support.discoverySRV,
+                "discovery-srv", .clustering, .text(\.discovery.srvDomain), .all,
                 "DNS domain whose SRV records name the members."),
             Setting(
-                "discovery-srv-name", .clustering, .text(\.discovery.srvServiceName), .all, Support.discoverySRV,
+                "discovery-srv-name", .clustering, .text(\.discovery.srvServiceName), .all,
                 "Suffix of the SRV records' service name."),
             Setting(
                 "discovery-token", .clustering, .text(\.discovery.token), .since36, Support.discovery,

@@ -26,15 +26,20 @@ enum EtcdProxySettings {
         [
             Row("listen-addr", .member, .listenAddress, .none, "HOST:PORT for clients."),
             Row("endpoints", .clustering, .list(\.endpointTexts), .none, "Members to begin with, separated by commas."),
-            Row("discovery-srv", .clustering, .text(\.discoveryDomain), .none, Support.proxyDiscovery, "Domain of SRV records."),
-            unused("discovery-srv-name", .text, "", "it only matters with --discovery-srv"),
-            unused("insecure-discovery", .truth, "false", "it only matters with --discovery-srv"),
+            Row("discovery-srv", .clustering, .text(\.discoveryDomain), .none, "Domain of SRV records."),
+            Row(
+                "discovery-srv-name", .clustering, .text(\.discoveryName), .none, "Suffix of the service's name in those records."
+            ),
+            Row(
+                "insecure-discovery", .clustering, .truth(\.insecureDiscovery), .none, "Accept records of endpoints without TLS."),
         ]
     }
 
     private static var gateway: [Row] {
         [
-            unused("trusted-ca-file", .text, "", "it only matters with --discovery-srv"),
+            Row(
+                "trusted-ca-file", .security, .text(\.memberSecurity.trustedAuthorityFile), .none,
+                "File of the authorities of endpoints found through --discovery-srv."),
             unused("retry-delay", .duration, "1m0s", "every endpoint is probed all the time, once a second"),
         ]
     }
@@ -112,8 +117,28 @@ public func readEtcdProxyCommand(
     draft.notices.append(
         .warning(
             "running as quorate proxy", ("mode", command.mode.rawValue), ("instead-of", "etcd " + command.rawValue)))
+    applyDiscoveryRules(command, &draft)
     try finishProxy(&draft, table)
     return .run(draft.configuration, notices: draft.notices)
+}
+
+/// What etcd's proxies make of flags that contradict each other, or matter with another one only.
+private func applyDiscoveryRules(_ command: EtcdProxyCommand, _ draft: inout ConfigurationDraftOf<ProxyConfiguration>) {
+    guard draft.configuration.discoveryDomain.isEmpty else {
+        if draft.isGiven("endpoints") {
+            draft.notices.append(
+                .warning("setting has no effect", ("setting", "--endpoints"), ("reason", "--discovery-srv is given")))
+        }
+        // A gateway checks no certificates then: it would pass them on unseen.
+        if command == .gateway, draft.configuration.insecureDiscovery {
+            draft.configuration.memberSecurity.skipsVerification = true
+        }
+        return
+    }
+    guard command == .gateway, draft.isGiven("trusted-ca-file") else { return }
+    draft.configuration.memberSecurity.trustedAuthorityFile = ""
+    draft.notices.append(
+        .warning("setting has no effect", ("setting", "--trusted-ca-file"), ("reason", "it only matters with --discovery-srv")))
 }
 
 extension EtcdProxyCommand {

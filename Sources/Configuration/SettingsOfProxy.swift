@@ -45,7 +45,7 @@ enum ProxySettings {
                 "endpoints-file", .clustering, .text(\.endpointsFile), .none,
                 "Read the endpoints from this file instead, one a line, and again whenever it changes."),
             Row(
-                "discovery-srv", .clustering, .text(\.discoveryDomain), .none, Support.proxyDiscovery,
+                "discovery-srv", .clustering, .text(\.discoveryDomain), .none,
                 "Find the endpoints through the SRV records of this domain instead (etcd-client and etcd-client-ssl), and look again "
                     + "every --refresh-interval."),
             Row(

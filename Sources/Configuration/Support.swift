@@ -1,14 +1,10 @@
 /// What the member cannot do yet, in one place: when a capability lands, its line becomes `.supported` and every flag,
 /// environment variable and file key that depends on it is accepted.
 enum Support {
-    /// Finding the proxy's endpoints through DNS SRV records.
-    static let proxyDiscovery = SettingEffect.notSupportedYet("finding endpoints through DNS SRV records is not supported yet")
     /// Finding the other members through a discovery service.
     static let discovery = SettingEffect.notSupportedYet("bootstrapping through a discovery service is not supported yet")
     /// Settings that only matter with a discovery service.
     static let discoveryDetail = SettingEffect.acceptedWithoutEffect("it only matters with a discovery service")
-    /// Finding the other members through DNS SRV records.
-    static let discoverySRV = SettingEffect.notSupportedYet("bootstrapping through DNS SRV records is not supported yet")
     /// Sending traces of requests to a collector.
     static let tracing = SettingEffect.notSupportedYet("distributed tracing is not supported yet")
     /// Settings that only matter with tracing.

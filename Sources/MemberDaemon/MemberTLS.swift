@@ -25,6 +25,7 @@ final class MemberTLS: Sendable {
         clients = try Self.serverContext(client, "client", protocols, log)
         peers = try Self.serverContext(peer, "peer", protocols, log)
         var dialing = TLSClientSettings(peer, protocols, skipsVerification: configuration.peerSecurity.makesCertificate)
+        dialing.serverName = configuration.peerServerName
         dialing.log = { log.note($0, "peer") }
         self.dialing = dialing
         let urls = configuration.listenClientURLs + configuration.listenClientHTTPURLs

@@ -71,12 +71,14 @@ public final class ProxyDaemon: Sendable {
     private func serve(_ group: MultiThreadedEventLoopGroup, _ healthGroup: MultiThreadedEventLoopGroup) -> Int32 {
         let listeners = ProxyListeners()
         let health: HealthShell
+        let records: EndpointRecords?
         let front: any ProxyFront
         let transport: MemberTransport
         do {
             transport = try memberTransport()
             let parts = try startHealth(group, healthGroup.next(), transport)
             health = parts.health
+            records = parts.records
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
             front = try makeFront(group, parts.balancers, source, transport)
             var inherited = inheritedSockets
@@ -107,6 +109,7 @@ public final class ProxyDaemon: Sendable {
         log.info("draining", ["limit": .duration(configuration.drainTimeout)])
         front.stop(within: configuration.drainTimeout)
         listeners.close()
+        records?.stop()
         try? health.stop().wait()
         log.info("stopped", [:])
         return code
@@ -123,7 +126,7 @@ public final class ProxyDaemon: Sendable {
 
     private func startHealth(
         _ group: MultiThreadedEventLoopGroup, _ healthLoop: any EventLoop, _ transport: MemberTransport
-    ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>]) {
+    ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>], records: EndpointRecords?) {
         let settings = BalancingSettings(configuration)
         let relay = ListenerHandOver()
         let balancers = try group.makeIterator().map { eventLoop in
@@ -139,7 +142,14 @@ public final class ProxyDaemon: Sendable {
         let file = KnownClusterFile(LinuxDisk(), directory: configuration.dataDirectory)
         let kept = file.read()
         if let problem = kept.problem { log.warn("the kept member list is not used", ["reason": .string(problem)]) }
-        let seeds = try configuration.endpointsFile.isEmpty ? configuration.endpoints.map { Seed($0) } : endpointsFile.read()
+        let records = EndpointRecords(configuration, log)
+        let found = records?.start() ?? []
+        let seeds =
+            if records != nil {
+                found.isEmpty ? kept.known?.seeds.map { Seed($0) } ?? [] : found
+            } else {
+                try configuration.endpointsFile.isEmpty ? configuration.endpoints.map { Seed($0) } : endpointsFile.read()
+            }
         let health = try healthLoop.submit { [self] in
             let prober = Prober(
                 eventLoop: healthLoop, kind: configuration.probe, pagePort: UInt16(clamping: configuration.probePort),
@@ -159,7 +169,8 @@ public final class ProxyDaemon: Sendable {
         relay.connect(health)
         health.start()
         if !configuration.endpointsFile.isEmpty { watch(endpointsFile, health) }
-        return (health, balancers)
+        records?.follow(from: found) { health.seedsChanged($0) }
+        return (health, balancers, records)
     }
 
     private var endpointsFile: EndpointsFile {

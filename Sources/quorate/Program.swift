@@ -121,10 +121,17 @@ enum Program {
             return ExitCode.configuration
         }
         for notice in notices { log.note(notice) }
-        let daemon = MemberDaemon(configuration, version: build, log: log, inheritedSockets: sockets) {
+        let complete: MemberConfiguration
+        do throws(ConfigurationError) { complete = try MemberDaemon.lookingUpCluster(configuration, log) } catch {
+            log.fatal("discovery failed", ["error": .string(error.message)])
+            sayFailure(error.message, error.exitCode)
+            log.flush()
+            return error.exitCode
+        }
+        let daemon = MemberDaemon(complete, version: build, log: log, inheritedSockets: sockets) {
             () throws(ConfigurationError) in
             guard case .run(let fresh, _) = try readMemberConfiguration(.system(arguments: arguments), version: build) else {
-                return configuration
+                return complete
             }
             return fresh
         }
