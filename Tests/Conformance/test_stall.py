@@ -1,8 +1,6 @@
 """A disk that hangs: the member cannot go on, and says so instead of keeping everybody waiting."""
 
 import json
-import pathlib
-import subprocess
 import threading
 
 import grpc
@@ -11,19 +9,17 @@ import pytest
 from harness import web
 from harness.client import put_request
 from harness.daemon import poll, quorate
+from harness.faults import Faults, library
 
 
 @pytest.fixture
 def hanging(daemons, tmp_path):
-    """A member, and the file whose existence stops its syncs."""
-    library = tmp_path / "hanging_disk.so"
-    source = pathlib.Path(__file__).parent / "harness" / "hanging_disk.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True, timeout=60)
-    sign = tmp_path / "hang"
-    environment = {"LD_PRELOAD": str(library), "HANGING_DISK": str(sign)}
-    member = daemons(quorate(), "member", environment=environment).start()
-    yield member, sign
-    sign.unlink(missing_ok=True)
+    """A member, and what stops its syncs."""
+    member = daemons(quorate(), "member")
+    disk = Faults(member, library(tmp_path))
+    member.start()
+    yield member, disk
+    disk.end()
 
 
 def health(member):
@@ -31,10 +27,10 @@ def health(member):
 
 
 def test_a_hung_disk_is_told_and_healed(hanging):
-    member, sign = hanging
+    member, disk = hanging
     member.client.put(b"a", b"1")
     poll(lambda: health(member).status == 200, 10, "ready")
-    sign.touch()
+    disk.begin("hang")
     outcome = []
     writer = threading.Thread(target=lambda: outcome.append(member.client.outcome("KV/Put", put_request(b"a", b"2"))))
     writer.start()
@@ -49,7 +45,7 @@ def test_a_hung_disk_is_told_and_healed(hanging):
             refused()
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
         assert error.value.details() == "etcdserver: no leader"
-    sign.unlink()
+    disk.end()
     poll(lambda: health(member).status == 200, 10, "health turns true")
     writer.join(20)
     assert not writer.is_alive()

@@ -16,14 +16,18 @@ SETTLE_SECONDS = 30
 
 
 class Cluster:
-    """Members that are founded together; more can be added."""
+    """Members that are founded together; more can be added. With a harness.relay.Network they reach each other through it."""
 
-    def __init__(self, make, softwares, release, flags=(), peer_scheme="http"):
+    def __init__(self, make, softwares, release, flags=(), peer_scheme="http", network=None, timing=TIMING):
         self.make = make
         self.release = release
         self.flags = list(flags)
         self.peer_scheme = peer_scheme
+        self.network = network
+        self.timing = timing
         self.members = []
+        #: Of members behind a network, by name.
+        self.ids = {}
         self.made = 0
         for software in softwares:
             self._member(software)
@@ -35,8 +39,10 @@ class Cluster:
         # Never the name, and with it the directory, of a member that was removed.
         self.made += 1
         name = f"m{self.made}"
-        options |= {"flags": self.flags, "timing": TIMING, "peer_scheme": self.peer_scheme}
+        options |= {"flags": self.flags, "timing": self.timing, "peer_scheme": self.peer_scheme}
         member = self.make(software, name, name=name, **options)
+        if self.network:
+            member.relay_port = self.network.relay(member)
         self.members.append(member)
         return member
 
@@ -50,6 +56,9 @@ class Cluster:
             each.spawn()
         for each in self.members:
             each.wait_ready()
+        if self.network:
+            self.ids = {each.name: self.id(each) for each in self.members}
+            self.network.learn({id: name for name, id in self.ids.items()})
         return self
 
     @property

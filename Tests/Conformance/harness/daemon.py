@@ -109,6 +109,8 @@ class Daemon:
         self.log = self.folder / f"{software.name}.log"
         self.process = None
         self.client_port, self.peer_port = free_ports(2)
+        #: Of a relay that the other members are told of instead.
+        self.relay_port = None
         self._client = None
 
     @property
@@ -121,7 +123,8 @@ class Daemon:
 
     @property
     def peer_url(self):
-        return f"{self.peer_scheme}://127.0.0.1:{self.peer_port}"
+        """Where the other members find it."""
+        return f"{self.peer_scheme}://127.0.0.1:{self.relay_port or self.peer_port}"
 
     @property
     def client(self):
@@ -136,7 +139,7 @@ class Daemon:
             "--data-dir", str(self.data_dir),
             "--listen-client-urls", self.client_url,
             "--advertise-client-urls", self.client_url,
-            "--listen-peer-urls", self.peer_url,
+            "--listen-peer-urls", f"{self.peer_scheme}://127.0.0.1:{self.peer_port}",
             "--initial-advertise-peer-urls", self.peer_url,
             "--initial-cluster", self.initial_cluster or f"{self.name}={self.peer_url}",
             "--initial-cluster-state", self.state,
