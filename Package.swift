@@ -61,10 +61,12 @@ let rooms: [Target] = [
             "GRPC", "HTTP2", "Member", "Watch", "MVCC", "StateMachine", "PageStore", "EtcdAPI", "Records", "Raft", "Telemetry",
             "Host", "Bytes", nioCore,
         ]),
+    room("Daemon", ["Configuration", "HTTP2", "LinuxHost", "Systemd", "Telemetry"]),
     room(
         "MemberDaemon",
         [
-            "ClientAPI", "GRPC", "HTTP2", "TLS", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine", "WAL",
+            "ClientAPI", "Daemon", "GRPC", "HTTP2", "TLS", "Member", "Watch", "MVCC", "Backend", "PageStore", "StateMachine",
+            "WAL",
             "EtcdAPI", "Records", "Raft", "Membership", "PeerTransport", "LinuxHost", "Host", "Systemd", "Telemetry",
             "Configuration", "Discovery", "Bytes", nioCore, nioPosix,
         ]),
@@ -80,7 +82,7 @@ let rooms: [Target] = [
     room(
         "ProxyDaemon",
         [
-            "ProxyTransport", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Discovery",
+            "ProxyTransport", "Daemon", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Discovery",
             "Systemd",
             "LinuxHost",
             "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
@@ -100,7 +102,9 @@ let rooms: [Target] = [
         ]),
     .executableTarget(
         name: "quorate",
-        dependencies: ["MemberDaemon", "ProxyDaemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry"],
+        dependencies: [
+            "MemberDaemon", "ProxyDaemon", "Daemon", "Commands", "Configuration", "LinuxHost", "Systemd", "Telemetry",
+        ],
         swiftSettings: strict,
         linkerSettings: [
             // One file to install: Swift's runtime inside, the C libraries from the host's packages.
@@ -138,7 +142,7 @@ let suites: [Target] = [
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),
     tests("EtcdAPITests", ["EtcdAPI", "Bytes", "Host"], data: ["Fixtures"]),
-    tests("RaftTests", ["Raft", "Host"], data: ["Scripts"]),
+    tests("RaftTests", ["Raft", "Host", "Simulation"], data: ["Scripts"]),
     tests("WALTests", ["WAL", "Records", "Raft", "Host", "Bytes", "Simulation"], data: ["Fixtures"]),
     tests("PageStoreTests", ["PageStore", "Host", "Bytes", "LinuxHost", "Simulation"], data: ["Fixtures"]),
     tests("MVCCTests", ["MVCC", "Bytes", "Host"]),

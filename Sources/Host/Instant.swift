@@ -20,5 +20,10 @@ extension Instant {
         @inlinable public static func seconds(_ count: Int64) -> Span { Span(nanoseconds: count * 1_000_000_000) }
         @inlinable public static func < (a: Span, b: Span) -> Bool { a.nanoseconds < b.nanoseconds }
         @inlinable public var seconds: Double { Double(nanoseconds) / 1e9 }
+        /// Whole nanoseconds.
+        @inlinable public init(_ duration: Duration) {
+            let (seconds, attoseconds) = duration.components
+            self.init(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        }
     }
 }

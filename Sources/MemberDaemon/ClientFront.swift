@@ -1,5 +1,6 @@
 import ClientAPI
 import Configuration
+import Daemon
 import EtcdAPI
 import GRPC
 import HTTP2
@@ -117,30 +118,5 @@ extension TimeAmount {
     init(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         self = .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-    }
-}
-
-extension EndpointURL {
-    var listenAddress: ListenAddress {
-        if isUnixSocket { return .unix(path: socketPath, replaceExisting: true) }
-        return .tcp(host: host, port: Int(port))
-    }
-}
-
-extension InheritedSockets {
-    /// Where a listener of the configuration listens: on the socket that systemd opened for it, or on one of its own.
-    mutating func address(_ name: String, _ url: EndpointURL) -> ListenAddress {
-        let place: InheritedSocket.Address = url.isUnixSocket ? .path(url.socketPath) : .port(url.port)
-        return take(name, place).map { .descriptor($0) } ?? url.listenAddress
-    }
-}
-
-extension Log {
-    func note(_ record: ServerLogRecord) {
-        switch record.level {
-        case .debug: debug(record.message, ["remote-addr": .string(record.peer)])
-        case .info: info(record.message, ["remote-addr": .string(record.peer)])
-        case .warning: warn(record.message, ["remote-addr": .string(record.peer)])
-        }
     }
 }

@@ -109,10 +109,3 @@ extension MemberDaemon {
         }
     }
 }
-
-extension Instant.Span {
-    init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        self.init(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-    }
-}

@@ -1,5 +1,6 @@
 import ClientAPI
 import Configuration
+import Daemon
 import GRPC
 import HTTP2
 import LinuxHost

@@ -1,6 +1,7 @@
 import Backend
 import ClientAPI
 import Configuration
+import Daemon
 import EtcdAPI
 import Glibc
 import HTTP2
@@ -31,8 +32,7 @@ public final class MemberDaemon: Sendable {
     public static let socketNames = ["client", "peer", "metrics"]
     /// Reads the configuration again, for a reload.
     let rereadConfiguration: @Sendable () throws(ConfigurationError) -> MemberConfiguration
-    private let ended = Mutex<Int32?>(nil)
-    private let endSignal = WakeSignal()
+    private let processEnd = ProcessEnd()
     /// Who belonged to the cluster when this member joined it.
     private let known = Mutex<[MemberRecord]>([])
 
@@ -143,7 +143,7 @@ public final class MemberDaemon: Sendable {
             case .reload: reload(member, pageThread, group, tls)
             }
         }
-        let code = waitForEnd()
+        let code = processEnd.wait()
         notifier.stopObserving()
         log.info("closing the member", ["name": .string(configuration.name)])
         notifier.post(.progress("handing leadership over"))
@@ -167,29 +167,16 @@ public final class MemberDaemon: Sendable {
 
     // MARK: end
 
-    /// Blocks until a signal arrives or something failed.
-    private func waitForEnd() -> Int32 {
-        while true {
-            if let code = ended.withLock({ $0 }) { return code }
-            endSignal.wait(nil)
-        }
-    }
-
-    private func finish(with code: Int32) {
-        ended.withLock { if $0 == nil { $0 = code } }
-        endSignal.wake()
-    }
-
     private func stopAsked() {
         notifier.post(.stopping("stopping", longest: .seconds(30)))
-        finish(with: ExitCode.success)
+        processEnd.finish(with: ExitCode.success)
     }
 
     private func end(with failure: MemberFailure?) {
         guard let failure else { return }
         log.fatal("the member stops", ["error": .error(failure)])
         sayFailure("\(failure)", failure.exitCode)
-        finish(with: failure.exitCode)
+        processEnd.finish(with: failure.exitCode)
     }
 
     private func sayFailure(_ reason: String, _ code: Int32) {
@@ -213,7 +200,7 @@ public final class MemberDaemon: Sendable {
         case .ready where configuration.readyWhen == .quorum: notifier.post(.ready)
         case .removed:
             sayFailure("this member was removed from the cluster", ExitCode.removed)
-            finish(with: ExitCode.removed)
+            processEnd.finish(with: ExitCode.removed)
         default: break
         }
     }

@@ -1,5 +1,6 @@
 import ClientAPI
 import Configuration
+import Daemon
 import EtcdAPI
 import HTTP2
 import Host

@@ -1,5 +1,6 @@
 import Balancing
 import Configuration
+import Daemon
 import HTTP2
 import NIOCore
 import NIOPosix
@@ -76,13 +77,3 @@ final class ExchangeFront: ProxyFront {
 }
 
 extension ProxyPages: ProxyTransport.ProxyPages {}
-
-extension Log {
-    fileprivate func note(_ record: ServerLogRecord) {
-        switch record.level {
-        case .debug: debug(record.message, ["remote-addr": .string(record.peer)])
-        case .info: info(record.message, ["remote-addr": .string(record.peer)])
-        case .warning: warn(record.message, ["remote-addr": .string(record.peer)])
-        }
-    }
-}

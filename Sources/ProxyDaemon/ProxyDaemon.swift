@@ -1,5 +1,6 @@
 import Balancing
 import Configuration
+import Daemon
 import Glibc
 import HTTP2
 import Host
@@ -25,17 +26,7 @@ public final class ProxyDaemon: Sendable {
     let rereadConfiguration: @Sendable () throws(ConfigurationError) -> ProxyConfiguration
     let registry = MetricsRegistry()
     let metrics: ProxyMetrics
-    private let ended = Mutex<Int32?>(nil)
-    private let endSignal = WakeSignal()
-
-    /// The process's exit codes.
-    public enum ExitCode {
-        public static let success: Int32 = 0
-        /// Wrong configuration, certificates that cannot be read among it.
-        public static let configuration: Int32 = 1
-        /// A listener cannot be opened.
-        public static let cannotListen: Int32 = 69
-    }
+    private let end = ProcessEnd()
 
     public init(
         _ configuration: ProxyConfiguration, version: BuildVersion, log: Log, inheritedSockets: InheritedSockets,
@@ -100,11 +91,11 @@ public final class ProxyDaemon: Sendable {
             switch wish {
             case .stop:
                 notifier.post(.stopping("draining", longest: Instant.Span(configuration.drainTimeout + .seconds(10))))
-                finish(with: ExitCode.success)
+                end.finish(with: ExitCode.success)
             case .reload: reload(health, front, transport, group)
             }
         }
-        let code = waitForEnd()
+        let code = end.wait()
         notifier.stopObserving()
         log.info("draining", ["limit": .duration(configuration.drainTimeout)])
         front.stop(within: configuration.drainTimeout)
@@ -117,8 +108,7 @@ public final class ProxyDaemon: Sendable {
 
     private func fail(_ reason: String, _ code: Int32) -> Int32 {
         log.fatal(reason, [:])
-        notifier.post(
-            .failed(ServiceFailure(reason, exitCode: code, errno: code == ExitCode.cannotListen ? EADDRNOTAVAIL : EINVAL)))
+        notifier.post(.failed(ServiceFailure(reason, exitCode: code, errno: ExitCode.errno(for: code))))
         return code
     }
 
@@ -201,19 +191,6 @@ public final class ProxyDaemon: Sendable {
         return try RelayFront(self, group, balancers, gate)
     }
 
-    // MARK: End
-
-    private func waitForEnd() -> Int32 {
-        while true {
-            if let code = ended.withLock({ $0 }) { return code }
-            endSignal.wait(nil)
-        }
-    }
-
-    private func finish(with code: Int32) {
-        ended.withLock { if $0 == nil { $0 = code } }
-        endSignal.wake()
-    }
 }
 
 /// Takes what event loops report before the shell is there.

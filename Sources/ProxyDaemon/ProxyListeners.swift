@@ -1,4 +1,5 @@
 import Configuration
+import Daemon
 import GRPC
 import Glibc
 import HTTP2

@@ -165,10 +165,3 @@ public final class LoopBalancer {
         observers.removeAll { $0.value == nil || $0.value === observer }
     }
 }
-
-extension Instant.Span {
-    public init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        self.init(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-    }
-}

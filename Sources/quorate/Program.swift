@@ -1,5 +1,6 @@
 import Commands
 import Configuration
+import Daemon
 import Glibc
 import LinuxHost
 import MemberDaemon
@@ -82,23 +83,32 @@ enum Program {
         _ configuration: ProxyConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion,
         _ read: @escaping ProxyReading
     ) -> Int32 {
-        let sockets: InheritedSockets
-        let log: Log
-        do {
-            sockets = try InheritedSockets.take(names: ProxyDaemon.socketNames)
-            log = try Log(LogOptions(configuration.logging))
-        } catch {
-            printError("\(error)\n")
-            sayFailure("\(error)", ExitCode.configuration)
+        guard let (sockets, log) = open(ProxyDaemon.socketNames, configuration.logging, notices) else {
             return ExitCode.configuration
         }
-        for notice in notices { log.note(notice) }
         let daemon = ProxyDaemon(configuration, version: build, log: log, inheritedSockets: sockets) {
             () throws(ConfigurationError) in
             guard case .run(let fresh, _) = try read(build) else { return configuration }
             return fresh
         }
         return daemon.run()
+    }
+
+    /// What a daemon is handed before it starts; nil after saying why there is none.
+    private static func open(
+        _ socketNames: [String], _ logging: LoggingSettings, _ notices: [ConfigurationNotice]
+    ) -> (InheritedSockets, Log)? {
+        do {
+            // First, as it changes the environment, which must not happen once there are threads.
+            let sockets = try InheritedSockets.take(names: socketNames)
+            let log = try Log(LogOptions(logging))
+            for notice in notices { log.note(notice) }
+            return (sockets, log)
+        } catch {
+            printError("\(error)\n")
+            sayFailure("\(error)", ExitCode.configuration)
+            return nil
+        }
     }
 
     /// To systemd, which shows it in `systemctl status`.
@@ -109,18 +119,9 @@ enum Program {
     private static func start(
         _ configuration: MemberConfiguration, _ notices: [ConfigurationNotice], _ build: BuildVersion, _ arguments: [String]
     ) -> Int32 {
-        let sockets: InheritedSockets
-        let log: Log
-        do {
-            // First, as it changes the environment, which must not happen once there are threads.
-            sockets = try InheritedSockets.take(names: MemberDaemon.socketNames)
-            log = try Log(LogOptions(configuration.logging))
-        } catch {
-            printError("\(error)\n")
-            sayFailure("\(error)", ExitCode.configuration)
+        guard let (sockets, log) = open(MemberDaemon.socketNames, configuration.logging, notices) else {
             return ExitCode.configuration
         }
-        for notice in notices { log.note(notice) }
         let complete: MemberConfiguration
         do throws(ConfigurationError) { complete = try MemberDaemon.lookingUpCluster(configuration, log) } catch {
             log.fatal("discovery failed", ["error": .string(error.message)])

@@ -16,6 +16,13 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    # The limit of pytest.ini is for tests of seconds.
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1800))
+
+
 def pytest_report_header():
     found = ", ".join(release.version for release in releases.available()) or "none"
     return f"binary under test: {quorate().command[0]}; etcd releases: {found}"

@@ -1,6 +1,7 @@
 """`quorate proxy --mode tcp` in front of real members, its pages, and the command lines of etcd's own proxies."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -204,7 +205,8 @@ def test_bytes_pass_untouched_both_ways(proxies):
         while part := connection.recv(1 << 16):
             received += part
         writer.join()
-    assert received == sent
+    # Digests, because the difference of so many bytes would be worked out for hours.
+    assert (len(received), hashlib.sha256(received).digest()) == (len(sent), hashlib.sha256(sent).digest())
 
 
 def test_draining_lets_connections_end_and_then_ends_them(daemons, proxies, reference):

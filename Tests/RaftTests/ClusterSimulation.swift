@@ -1,4 +1,5 @@
 import Host
+import Simulation
 
 @testable import Raft
 

@@ -1,13 +1,15 @@
 import Host
 
 /// A binary heap of things to happen, in order of time, then of scheduling.
-struct EventQueue<Event> {
+public struct EventQueue<Event> {
     private var heap: [(time: UInt64, order: UInt64, event: Event)] = []
     private var scheduled: UInt64 = 0
 
-    var nextTime: Instant? { heap.first.map { Instant(nanoseconds: $0.time) } }
+    public init() {}
 
-    mutating func schedule(_ event: Event, at time: Instant) {
+    public var nextTime: Instant? { heap.first.map { Instant(nanoseconds: $0.time) } }
+
+    public mutating func schedule(_ event: Event, at time: Instant) {
         scheduled += 1
         heap.append((time.nanoseconds, scheduled, event))
         var child = heap.count - 1
@@ -17,7 +19,7 @@ struct EventQueue<Event> {
         }
     }
 
-    mutating func pop() -> Event? {
+    public mutating func pop() -> Event? {
         guard let first = heap.first else { return nil }
         let last = heap.removeLast()
         guard !heap.isEmpty else { return first.event }

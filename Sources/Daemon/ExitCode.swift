@@ -1,6 +1,4 @@
 import Glibc
-import Member
-import WAL
 
 /// The process's exit codes, for units and scripts.
 public enum ExitCode {
@@ -27,17 +25,6 @@ public enum ExitCode {
         case locked: EBUSY
         case removed: ESHUTDOWN
         default: EINVAL
-        }
-    }
-}
-
-extension MemberFailure {
-    var exitCode: Int32 {
-        switch self {
-        case .configuration: ExitCode.configuration
-        case .locked: ExitCode.locked
-        case .disk, .store, .log(.disk), .snapshot(.disk): ExitCode.diskFailure
-        case .raft, .log, .snapshot, .apply, .directory: ExitCode.corrupt
         }
     }
 }
