@@ -18,6 +18,8 @@ CALL_SECONDS = 3
 # A watcher that hears nothing for so long goes on elsewhere; it asks for a sign of life more often than that.
 PATIENCE = 2
 ASKING = 0.25
+# Earlier releases tell progress before the events it stands for (etcd #15220).
+SOUND_PROGRESS = (3, 5, 10)
 RESPONSE = {1: ("range", RANGE), 2: ("put", PUT), 3: ("delete", {2: "deleted"})}
 TXN = {1: ("header", {3: "revision"}), 2: "succeeded", 3: ("*responses", RESPONSE)}
 ANSWER = {1: ("header", {3: "revision"}), 2: ("*kvs", RANGE[2][1])}
@@ -132,6 +134,8 @@ class Watcher(threading.Thread):
         self.watched = Watched(name, PREFIX, END, start_revision)
         self.reached = start_revision - 1
         self.resumed = -1
+        releases = [each.software.release for each in members if each.software.release]
+        self.asks = all(release.number >= SOUND_PROGRESS for release in releases)
         self.refusal = None
         self.finished = threading.Event()
 
@@ -156,7 +160,8 @@ class Watcher(threading.Thread):
                 if self.finished.is_set() or time.monotonic() - heard[0] > PATIENCE:
                     call.cancel()
                     return
-                yield PROGRESS_REQUEST
+                if self.asks:
+                    yield PROGRESS_REQUEST
 
         call = channel.stream_stream("/etcdserverpb.Watch/Watch")(requests(), timeout=60)
         try:
