@@ -3,17 +3,20 @@
 import json
 import pathlib
 import re
+import socket
 import socketserver
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 
 from . import releases
-from .daemon import Software, clean_environment, free_ports
+from .daemon import START_SECONDS, Software, clean_environment, free_ports
 from .deployment import binary_under_test, yaml
 
 PAGES = releases.ROOT / "runbook"
 BLOCK_SECONDS = 120
+NOTIFY_SECONDS = 2
 CLIENT_PORT, PEER_PORT = 2379, 2380
 
 
@@ -61,8 +64,23 @@ class Host:
     def install(self, program):
         self.etcd.symlink_to(program)
 
+    @property
+    def client_url(self):
+        """Where the configuration has it: members move."""
+        return re.search(r"^advertise-client-urls: (\S+)$", self.configuration.read_text(), re.MULTILINE)[1]
+
     def start(self):
         self.daemon.spawn([str(self.etcd), "--config-file", str(self.configuration)])
+
+    def await_listener(self, seconds):
+        """Waits for a while until the member takes connections: etcdctl would wait longer for one that does not."""
+        port = int(self.client_url.rpartition(":")[2])
+        deadline = time.monotonic() + seconds
+        while self.daemon.process.poll() is None and time.monotonic() < deadline:
+            try:
+                return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
 
 
 class Hosts:
@@ -133,6 +151,8 @@ class Hosts:
             host.configuration.write_text(self.here(text, host))
         for host in members:
             host.start()
+        for host in members:
+            host.await_listener(START_SECONDS)
         self.ctl("endpoint", "health", members=members)
         return members
 
@@ -173,17 +193,13 @@ class Hosts:
     def ctl(self, *words, members=None):
         """etcdctl with the members that run, or those named, as endpoints; again while the cluster settles."""
         chosen = members or [host for host in self.hosts.values() if host.daemon.process and host.daemon.process.poll() is None]
-        endpoints = ",".join(self._url(host) for host in chosen)
+        endpoints = ",".join(host.client_url for host in chosen)
         done = subprocess.run(
             [str(self.path / "etcdctl"), f"--endpoints={endpoints}", *map(str, words)], capture_output=True, text=True, timeout=BLOCK_SECONDS,
             env=self._environment(None),
         )  # fmt: skip
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
-
-    def _url(self, host):
-        """Where the configuration has it: members move."""
-        return re.search(r"^advertise-client-urls: (\S+)$", host.configuration.read_text(), re.MULTILINE)[1]
 
     def agree(self, names, **expected):
         """These are the members, all of them voters; they hold the same, and the expected keys are there."""
@@ -227,11 +243,13 @@ class UnitRequest(socketserver.StreamRequestHandler):
         match words:
             case ["start", "etcd"]:
                 host.start()
+                # The first of several that need each other does not serve yet.
+                host.await_listener(NOTIFY_SECONDS)
             case ["stop", "etcd"]:
                 host.daemon.stop()
             case ["restart", "etcd"]:
-                host.daemon.stop()
-                host.start()
+                self._obey(host, ["stop", "etcd"])
+                self._obey(host, ["start", "etcd"])
             case ["show", "--property", "ExecMainStatus", "etcd"]:
                 return f"ExecMainStatus={host.daemon.wait_exit(30)}\n"
             case _:
