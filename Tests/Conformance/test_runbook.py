@@ -1,5 +1,6 @@
 """Every page of the runbook: its commands do what it says."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -7,6 +8,7 @@ import subprocess
 import grpc
 import pytest
 
+from harness import web
 from harness.client import put_request
 from harness.daemon import poll
 from harness.deployment import binary_under_test
@@ -111,6 +113,37 @@ def test_move_a_member(found):
     assert hosts.here("http://10.0.8.13:2380") in hosts.ctl("member", "list")
 
 
+def test_raise_the_version(found):
+    """`auto` keeps what the directory says, until told otherwise."""
+    hosts = found("qqq", **{"compatibility-version": '"3.5"'})
+    page = "raise-the-version.md"
+    for name in THREE:
+        configuration = hosts[name].configuration
+        configuration.write_text(configuration.read_text().replace('compatibility-version: "3.5"\n', ""))
+    hosts.run(page, "")
+    for name in THREE:
+        await_cluster_version(hosts["node1"], "3.5.0")
+        hosts.run(page, "One member", node1=name)
+    await_cluster_version(hosts["node1"], "3.6.0")
+    assert '"etcdcluster":"3.6.0"' in hosts.run(page, "When all are done")
+    for name in THREE:
+        hosts[name].daemon.stop()
+        configuration = hosts[name].configuration
+        configuration.write_text(configuration.read_text().replace('compatibility-version: "3.6"\n', ""))
+        hosts[name].start()
+    hosts.agree(THREE, before="1")
+    assert versions(hosts["node1"])["etcdserver"].startswith("3.6.")
+
+
+def versions(host):
+    return json.loads(web.request(int(host.client_url.rpartition(":")[2]), "/version").text)
+
+
+def await_cluster_version(host, version):
+    """Leaders look every four seconds."""
+    poll(lambda: versions(host)["etcdcluster"] == version, 20, f"the cluster is of version {version}", 0.1)
+
+
 class TestRestore:
     PAGE = "backup-and-restore.md"
 
@@ -126,7 +159,7 @@ class TestRestore:
         assert '"Revision" : 1000000002\n' in hosts.ctl("get", "before", "-w", "fields")
 
     def test_quorum_lost_and_restored(self, found):
-        hosts = self._without_quorum(found)
+        hosts = self._without_quorum(found, **{"compatibility-version": '"3.5"'})
         hosts.run("quorum-lost.md", "")
         for name in THREE[1:]:
             (hosts[name].data / "member").rename(hosts[name].folder / "lost")
@@ -134,9 +167,11 @@ class TestRestore:
         hosts.run(self.PAGE, "")
         hosts.run(self.PAGE, "Restore")
         hosts.agree(THREE, before="1")
+        # As the page has it; without the setting it would be 3.6.
+        await_cluster_version(hosts["node1"], "3.5.0")
 
-    def _without_quorum(self, found):
-        hosts = found("qqq")
+    def _without_quorum(self, found, **settings):
+        hosts = found("qqq", **settings)
         for name in THREE[1:]:
             hosts[name].daemon.kill()
         return hosts

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What stands for programs on the runbook's hosts, by the name it is called under.
 
-`systemctl` asks the test. `etcdctl` is the real one, asked again while the cluster is on its way, as the pages tell their readers to.
+`systemctl` asks the test. `etcdctl` is the real one, asked again while the cluster is on its way, as the pages tell their
+readers to. `curl` is for machines that have none.
 """
 
 import json
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 PATIENCE_SECONDS = 45
 #: What the pages say to try again after, and what a member that has just been started says.
@@ -39,5 +41,10 @@ def etcdctl(words):
         time.sleep(0.3)
 
 
+def curl(words):
+    print(urllib.request.urlopen(words[-1], timeout=10).read().decode(), end="")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit({"systemctl": systemctl, "etcdctl": etcdctl}[os.path.basename(sys.argv[0])](sys.argv[1:]))
+    sys.exit({"systemctl": systemctl, "etcdctl": etcdctl, "curl": curl}[os.path.basename(sys.argv[0])](sys.argv[1:]))
