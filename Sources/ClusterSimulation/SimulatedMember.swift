@@ -39,7 +39,7 @@ public final class SimulatedMember {
     /// It does not run before this time: stopped by a signal or a hypervisor.
     var pausedUntil = Instant(nanoseconds: 0)
     /// Each turn's sync takes this much longer.
-    var syncDelay = Instant.Span(nanoseconds: 0)
+    package var syncDelay = Instant.Span(nanoseconds: 0)
     /// Added to the wall clock, which only makes request ids.
     var wallOffset: Int64 = 0
 

@@ -65,36 +65,51 @@ extension Member {
     }
 
     /// Before a stop: whoever holds the most of the log leads next. Answered when this member leads no longer, or cannot help it.
-    func handOver(_ reply: ReplyAddress, now: Instant) {
+    func handOver(_ reply: ReplyAddress, tried: [MemberID] = [], now: Instant) {
         let candidates =
             raft.role == .leader
-            ? raft.status.peers.filter { $0.id != settings.memberID && !$0.isLearner && $0.isRecentlyActive } : []
+            ? raft.status.peers.filter { peer in
+                peer.id != settings.memberID && !peer.isLearner && peer.isRecentlyActive && isConnected(peer.id)
+                    && !tried.contains(peer.id)
+            } : []
         guard let best = candidates.max(by: { ($0.match, $1.id) < ($1.match, $0.id) }) else {
             return output.answers.append((reply, .done))
         }
-        transfer(to: best.id, reply, now: now)
+        transfer(to: best.id, reply, beforeStop: tried + [best.id], now: now)
     }
 
-    private func transfer(to target: MemberID, _ reply: ReplyAddress, now: Instant) {
+    private func isConnected(_ member: MemberID) -> Bool { connectedSince.map { $0(member) != nil } ?? true }
+
+    private func transfer(to target: MemberID, _ reply: ReplyAddress, beforeStop tried: [MemberID]? = nil, now: Instant) {
         do throws(Refusal) { try raft.transferLeadership(to: target, now: now) } catch {
             return refuse(reply, EtcdError(error))
         }
-        moves.append(LeaderMove(target: target, reply: reply, deadline: now + settings.requestTimeout))
+        // Raft gives the target an election timeout; only a client waits longer, as it does with etcd.
+        let patience = tried == nil ? settings.requestTimeout : settings.electionTimeout
+        moves.append(LeaderMove(target: target, reply: reply, deadline: now + patience, triedBeforeStop: tried))
     }
 
     func refuse(_ reply: ReplyAddress, _ error: EtcdError) { output.answers.append((reply, .refused(error))) }
 
     func answerMoves(now: Instant) {
-        moves.removeAll { move in
+        let open = moves
+        moves.removeAll(keepingCapacity: true)
+        for move in open {
             if raft.leader == move.target {
                 output.answers.append((move.reply, .done))
+            } else if let tried = move.triedBeforeStop, raft.role == .leader, hasFailed(move) {
+                handOver(move.reply, tried: tried, now: now)
             } else if move.deadline <= now {
                 refuse(move.reply, .timeout)
             } else {
-                return false
+                moves.append(move)
             }
-            return true
         }
+    }
+
+    /// Whether it is of no use to wait: the target may be stopping as well.
+    private func hasFailed(_ move: LeaderMove) -> Bool {
+        raft.status.transferTarget != move.target || !isConnected(move.target)
     }
 
     /// A leader that stood still for longer than an election timeout may have been replaced without knowing it.
@@ -150,4 +165,6 @@ struct LeaderMove {
     let target: MemberID
     let reply: ReplyAddress
     let deadline: Instant
+    /// Of a leader that stops: everybody it has tried to hand over to. Nil when a client asked.
+    let triedBeforeStop: [MemberID]?
 }

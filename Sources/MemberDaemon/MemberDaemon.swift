@@ -33,6 +33,8 @@ public final class MemberDaemon: Sendable {
     /// Reads the configuration again, for a reload.
     let rereadConfiguration: @Sendable () throws(ConfigurationError) -> MemberConfiguration
     private let processEnd = ProcessEnd()
+    /// The member ended by itself, by a failure.
+    private let hasFailed = Mutex(false)
     /// Who belonged to the cluster when this member joined it.
     private let known = Mutex<[MemberRecord]>([])
 
@@ -146,24 +148,32 @@ public final class MemberDaemon: Sendable {
         let code = processEnd.wait()
         notifier.stopObserving()
         log.info("closing the member", ["name": .string(configuration.name)])
-        notifier.post(.progress("handing leadership over"))
-        peers.handOver(within: settings.requestTimeout)
-        notifier.post(.progress("closing clients' connections"))
-        front.stop(within: .seconds(5))
-        notifier.post(.progress("closing the data directory"))
-        member.stop()
-        memberRunning.join()
-        pageThread.stop()
-        pagesRunning.join()
-        peers.stop()
-        try? group.syncShutdownGracefully()
-        try? pool.syncShutdownGracefully()
-        try? reads.syncShutdownGracefully()
+        if hasFailed.withLock({ $0 }) {
+            // Nobody is left to answer or to hand over to, and the page file's thread may never return from a broken disk.
+            front.stop(within: MemberDaemon.farewell)
+        } else {
+            notifier.post(.progress("handing leadership over"))
+            peers.handOver(within: settings.requestTimeout)
+            notifier.post(.progress("closing clients' connections"))
+            front.stop(within: .seconds(5))
+            notifier.post(.progress("closing the data directory"))
+            member.stop()
+            memberRunning.join()
+            pageThread.stop()
+            pagesRunning.join()
+            peers.stop()
+            try? group.syncShutdownGracefully()
+            try? pool.syncShutdownGracefully()
+            try? reads.syncShutdownGracefully()
+        }
         log.info("closed the member", ["name": .string(configuration.name)])
         notifier.finish()
         log.flush()
         return code
     }
+
+    /// How long answers that are on their way may take when the member has failed.
+    private static let farewell = Duration.milliseconds(200)
 
     // MARK: end
 
@@ -174,6 +184,7 @@ public final class MemberDaemon: Sendable {
 
     private func end(with failure: MemberFailure?) {
         guard let failure else { return }
+        hasFailed.withLock { $0 = true }
         log.fatal("the member stops", ["error": .error(failure)])
         sayFailure("\(failure)", failure.exitCode)
         processEnd.finish(with: failure.exitCode)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -70,6 +71,18 @@ def test_a_stopping_leader_hands_over_first(found):
     assert successor is not leader and cluster._status(successor)["raftTerm"] == term + 1
     leader.start()
     cluster.settle()
+
+
+def test_three_members_that_stop_at_once(found):
+    """The leader does not wait for those that stop as well."""
+    cluster = found(quorate(), quorate(), quorate())
+    cluster.settle()
+    began = time.monotonic()
+    for each in cluster.members:
+        each.process.send_signal(signal.SIGTERM)
+    assert [each.wait_exit(20) for each in cluster.members] == [0, 0, 0]
+    # It gave each of them an election timeout at most; a request would be given six seconds.
+    assert time.monotonic() - began < 4
 
 
 def test_leases_live_through_followers_and_elections(found):
