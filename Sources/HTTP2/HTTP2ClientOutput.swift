@@ -6,43 +6,22 @@ extension HTTP2ClientSession {
     ///
     /// Receivers are called from within: streams that cannot be sent close, and writers are told that there is room.
     func produce(into target: UnsafeMutableRawBufferPointer) throws(HTTP2SessionError) -> Int {
-        guard let start = target.baseAddress, target.count >= HTTP2Session.roomForOneFrame else { return 0 }
-        self.target = start
-        targetRoom = target.count
+        guard target.count >= FrameBuffer.roomForOneFrame else { return 0 }
         enterLibrary()
-        defer {
-            self.target = nil
-            targetRoom = 0
-            leaveLibrary()
-        }
-        var more = true
-        while more, targetRoom >= HTTP2Session.roomForOneFrame {
-            outputNoted = false
-            submitChanged()
-            try pull()
-            more = tellWriters() || !changed.isEmpty
-        }
-        let produced = target.count - targetRoom
+        defer { leaveLibrary() }
+        let produced = try frames.fill(target) { () throws(HTTP2SessionError) in try produceFrames() }
         bytesSent += produced
         return produced
     }
 
-    /// Takes frames from libnghttp2 until it has none, or there is no room to be sure of one more.
-    private func pull() throws(HTTP2SessionError) {
-        while let library, targetRoom >= HTTP2Session.roomForOneFrame {
-            var frame: UnsafePointer<UInt8>?
-            let count = nghttp2_session_mem_send(library, &frame)
-            guard count >= 0 else { throw HTTP2SessionError(code: count) }
-            guard count > 0, let frame else { return }
-            put(UnsafeRawPointer(frame), count)
+    private func produceFrames() throws(HTTP2SessionError) {
+        var more = true
+        while more, frames.hasRoom {
+            outputNoted = false
+            submitChanged()
+            try frames.pull { library }
+            more = tellWriters() || !changed.isEmpty
         }
-    }
-
-    private func put(_ bytes: UnsafeRawPointer, _ count: Int) {
-        precondition(count <= targetRoom, "a frame is larger than the room kept for it")
-        target?.copyMemory(from: bytes, byteCount: count)
-        target = target.map { $0 + count }
-        targetRoom -= count
     }
 
     /// Tells writers whose output fell to the low-water mark. True if any was told.
@@ -115,11 +94,11 @@ extension HTTP2ClientSession {
 
     /// Writes one DATA frame straight from the stream's output.
     fileprivate func sendData(_ stream: HTTP2ClientStream, frameHeader: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
-        guard targetRoom >= count + 9 else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
+        guard frames.fits(count) else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
         guard stream.queuedBytes >= count else { return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue }
-        put(UnsafeRawPointer(frameHeader), 9)
+        frames.put(UnsafeRawPointer(frameHeader), 9)
         guard count > 0 else { return 0 }
-        stream.output.pointee.withFirst(count) { put($0, count) }
+        stream.output.pointee.withFirst(count) { frames.put($0, count) }
         stream.output.pointee.wasSent(count)
         if stream.aboveHighWater, stream.queuedBytes <= configuration.streamOutputLow {
             stream.aboveHighWater = false

@@ -43,9 +43,8 @@ public final class HTTP2ClientSession {
     var isDraining = false
     private var isInLibrary = false
     private var abandonAfterwards = false
-    // Where produce(into:) writes, during the call.
-    var target: UnsafeMutableRawPointer?
-    var targetRoom = 0
+    /// Where ``produce(into:)`` writes, during the call.
+    let frames = FrameBuffer()
     /// Bytes in both directions, for metrics.
     public internal(set) var bytesReceived = 0
     public internal(set) var bytesSent = 0

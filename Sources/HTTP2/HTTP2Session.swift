@@ -69,9 +69,8 @@ public final class HTTP2Session {
     /// libnghttp2 is on the stack, which must not have its session freed under it.
     private var isInLibrary = false
     private var abandonAfterwards = false
-    // Where produce(into:) writes, during the call.
-    var target: UnsafeMutableRawPointer?
-    var targetRoom = 0
+    /// Where ``produce(into:)`` writes, during the call.
+    let frames = FrameBuffer()
 
     init(
         connection: ConnectionInfo, limits: HTTP2Limits, sink: any HTTP2RequestSink, pool: HTTP2StreamPool,

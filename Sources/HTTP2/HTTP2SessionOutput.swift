@@ -3,52 +3,27 @@ import CNGHTTP2
 
 // Bytes out: what the streams have to say becomes frames in the buffer that the connection lends.
 extension HTTP2Session {
-    /// Room that ``produce(into:)`` needs to be sure of one more frame: the largest payload that libnghttp2 sends without being asked
-    /// for more, a frame header, and a pad length.
-    static let roomForOneFrame = 16_384 + 9 + 1
-
     /// Fills `target` with frames; returns how many bytes. Zero means that there is nothing to send now, or, after an error, ever.
     ///
     /// Sinks are called from within: streams close when their last frame is written, and writers are told that there is room.
     func produce(into target: UnsafeMutableRawBufferPointer) throws(HTTP2SessionError) -> Int {
-        guard let start = target.baseAddress, target.count >= Self.roomForOneFrame else { return 0 }
-        self.target = start
-        targetRoom = target.count
+        guard target.count >= FrameBuffer.roomForOneFrame else { return 0 }
         enterLibrary()
-        defer {
-            self.target = nil
-            targetRoom = 0
-            leaveLibrary()
-        }
-        var more = true
-        while more, targetRoom >= Self.roomForOneFrame {
-            outputNoted = false
-            submitChanged()
-            try pull()
-            more = tellWriters()
-            more = releaseHeld() || more || !changed.isEmpty
-        }
-        let produced = target.count - targetRoom
+        defer { leaveLibrary() }
+        let produced = try frames.fill(target) { () throws(HTTP2SessionError) in try produceFrames() }
         counters.add(.bytesSent, produced)
         return produced
     }
 
-    /// Takes frames from libnghttp2 until it has none, or there is no room to be sure of one more.
-    private func pull() throws(HTTP2SessionError) {
-        while let library, targetRoom >= Self.roomForOneFrame {
-            var frame: UnsafePointer<UInt8>?
-            let count = nghttp2_session_mem_send(library, &frame)
-            guard count >= 0 else { throw HTTP2SessionError(code: count) }
-            guard count > 0, let frame else { return }
-            put(UnsafeRawPointer(frame), count)
+    private func produceFrames() throws(HTTP2SessionError) {
+        var more = true
+        while more, frames.hasRoom {
+            outputNoted = false
+            submitChanged()
+            try frames.pull { library }
+            more = tellWriters()
+            more = releaseHeld() || more || !changed.isEmpty
         }
-    }
-
-    private func put(_ bytes: UnsafeRawPointer, _ count: Int) {
-        precondition(count <= targetRoom, "a frame is larger than the room kept for it")
-        target?.copyMemory(from: bytes, byteCount: count)
-        target = target.map { $0 + count }
-        targetRoom -= count
     }
 
     /// Tells writers whose output fell to the low-water mark. True if any was told.
@@ -100,7 +75,7 @@ extension HTTP2Session {
         if case .plain = stream.responseEnding, stream.queuedBytes == 0 {
             return nghttp2_submit_response(library, stream.number, fields, count, nil)
         }
-        if stream.queuedBytes > HTTP2Session.roomForOneFrame { shareBandwidth(library, stream) }
+        if stream.queuedBytes > FrameBuffer.roomForOneFrame { shareBandwidth(library, stream) }
         var provider = nghttp2_data_provider()
         // Unretained: the session holds the stream until libnghttp2 closes it, and it asks for no data afterwards.
         provider.source.ptr = Unmanaged.passUnretained(stream).toOpaque()
@@ -147,11 +122,11 @@ extension HTTP2Session {
 
     /// Writes one DATA frame straight from the stream's output.
     fileprivate func sendData(_ stream: HTTP2Stream, frameHeader: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
-        guard targetRoom >= count + 9 else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
+        guard frames.fits(count) else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
         guard stream.queuedBytes >= count else { return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue }
-        put(UnsafeRawPointer(frameHeader), 9)
+        frames.put(UnsafeRawPointer(frameHeader), 9)
         if count > 0 {
-            stream.output.pointee.withBytes { put($0.baseAddress! + stream.outputSent, count) }
+            stream.output.pointee.withBytes { frames.put($0.baseAddress! + stream.outputSent, count) }
             stream.outputWasSent(count)
             outputLeft(count, stream)
         }
