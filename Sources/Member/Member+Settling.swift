@@ -3,13 +3,14 @@ import EtcdAPI
 import Host
 import Lease
 import StateMachine
+import WAL
 
 /// What a member does before a stop in good order: see ``Member/settle()``.
 struct Settling {
     enum Step: Equatable {
         /// Every lease gets its whole time in the log.
         case resetting
-        /// The page file takes all of that, and what is left of the leases in truth.
+        /// The page file takes all that was applied, and what is left of the leases in truth: copies of it are backups.
         case committing(group: UInt64)
         case done
     }
@@ -29,20 +30,29 @@ extension Member {
     public func settle() { if settling == nil { settling = Settling() } }
 
     func goOnSettling(now: Instant) {
-        guard var work = settling, !work.isDone else { return }
+        guard var work = settling, work.step == .resetting else { return }
         defer { settling = work }
-        guard raft.role == .leader, isOnlyVoter, machine.leases.isLeading, !machine.leases.isEmpty else {
-            work.step = .done
-            return
-        }
-        if case .resetting = work.step {
+        if raft.role == .leader, isOnlyVoter, machine.leases.isLeading, !machine.leases.isEmpty {
             if resetRemainingTimes() || !machine.leases.checkpointed(limit: 1).isEmpty { return }
             guard raft.applied == raft.lastIndex, machine.store.groupsInFlight == 0 else { return }
             let remainders = LeaseRemainders(index: machine.appliedIndex, items: machine.leases.remainders(now: now))
             machine.store.put(.meta, key: MetaKey.leaseRemainders, value: remainders.encoded)
-            work.step = .committing(group: groupToWaitFor())
-            commitDue = now
         }
+        // A leader's database that is taking the page file's place holds what there is to hold.
+        guard installing == nil, commitDue != nil || machine.store.hasChanges else {
+            work.step = .done
+            return
+        }
+        work.step = .committing(group: groupToWaitFor())
+        commitDue = now
+    }
+
+    /// After the last turn: writes what the log has not written yet, the commit index above all, and gives its locks back.
+    ///
+    /// Without it, whoever trusts the log's commit index alone, as backups and `--force-new-cluster` do, would drop entries that
+    /// clients were told of.
+    public func close() throws(MemberFailure) {
+        do throws(WALError) { try log.close() } catch { throw .log(error) }
     }
 
     /// The page file holds a group.

@@ -164,7 +164,10 @@ final class MemberThread: MemberPort {
         link.update(known)
         var nextWake: Instant? = SystemClock.now()
         while true {
-            guard let inbox = try take(until: nextWake) else { return try settle(member) }
+            guard let inbox = try take(until: nextWake) else {
+                try settle(member)
+                return try member.close()
+            }
             let now = SystemClock.now()
             turns.began(now)
             let output = try member.turn(inbox, now: now)

@@ -43,8 +43,9 @@ public struct SpaceUse: Equatable, Sendable {
     public let freePages: Int
     /// Pages to be reused when readers and the older meta page have moved on.
     public let pendingPages: Int
-    /// `size` without the free pages: etcd's `dbSizeInUse`. Pending pages count as in use there.
-    public var inUse: Int { size - freePages * pageSize }
+    /// What the newest state reaches: etcd's `dbSizeInUse`, which counts pending pages as in use until a later commit. Here they do
+    /// not, for a member that nobody writes to may make no later commit, and would be called full for ever after a compaction.
+    public var inUse: Int { size - (freePages + pendingPages) * pageSize }
 }
 
 /// A B+tree file in bbolt's format: named buckets of sorted keys, copied on write.

@@ -11,7 +11,7 @@ import urllib.request
 import grpc
 import pytest
 
-from harness.client import put_request, range_request
+from harness.client import operation, put_request, range_request, txn_request
 from harness.daemon import Daemon, kill_all, poll
 from harness.deployment import TOOL_SECONDS, Guide, binary_under_test, run
 from harness.notify_socket import NotifySocket
@@ -40,7 +40,7 @@ def guide(daemons, reference, tmp_path):
 
 @pytest.fixture(scope="session")
 def one_certificate(tmp_path_factory):
-    """What `cfssl gencert` makes of the guides' requests: RSA 2048, one certificate for all members and clients, for 100 years."""
+    """As `cfssl gencert` makes it of the guides' requests: RSA 2048, for all members and clients, for 100 years."""
     folder = tmp_path_factory.mktemp("cfssl")
     authority, request, certificate, key = (folder / name for name in ("ca.pem", "etcd.csr", "etcd.pem", "etcd-key.pem"))
     century = 36_500
@@ -85,8 +85,8 @@ class TestOneMember:
         assert one.ctl("get", "greeting") == "greeting\nhello\n"
         assert json.loads(urllib.request.urlopen(one.client_url(member) + "/health", timeout=10).read())["health"] == "true"
         # One guide lists the members through the peer port.
-        by_clients, by_peers = (one.ctl("member", "list", endpoints=url) for url in (one.client_url(member), one.peer_url(member)))
-        assert by_clients == by_peers
+        by_clients = one.ctl("member", "list", endpoints=one.client_url(member))
+        assert by_clients == one.ctl("member", "list", endpoints=one.peer_url(member))
         assert f"started, etcd, {one.peer_url(member)}, {one.client_url(member)}, false" in by_clients
         # Restart=on-failure, with the file as it is.
         member.kill()
@@ -156,22 +156,26 @@ class TestThreeMembersOverHTTPS:
         old = three.members[-1]
         id = re.search(rf"^(\w+), started, {old.name}, ", three.ctl("member", "list"), re.MULTILINE)[1]
         others = three.members[:-1]
-        # etcd refuses until all members have been connected for 5 s.
-        poll(lambda: three.tries("member", "remove", id, members=others), 20, "the member is removed", 0.5)
+        self._change(three, others, "remove", id)
         assert old.wait_exit(20) == REMOVED
         three.members.remove(old)
         new = three.member(f"etcd-{int(old.name[-1]) + 1}")
-        added = poll(
-            lambda: (done := three._ctl(["member", "add", new.name, f"--peer-urls={three.peer_url(new)}"], others)).returncode == 0
-            and done.stdout,
-            20, "the member is added", 0.5,
-        )  # fmt: skip
+        added = self._change(three, others, "add", new.name, f"--peer-urls={three.peer_url(new)}")
         printed = dict(re.findall(r'^(ETCD_\w+)="(.*)"$', added, re.MULTILINE))
         assert set(printed["ETCD_INITIAL_CLUSTER"].split(",")) == set(three.initial_cluster.split(","))
         start(three, new, printed)
         three.await_health(*three.members)
         states = re.findall(r"^\w+, (\w+), (\S+), ", three.ctl("member", "list"), re.MULTILINE)
         assert sorted(states) == [("started", member.name) for member in three.members]
+
+    def _change(self, three, members, *words):
+        """What etcdctl prints. etcd refuses until all members have been connected for 5 s."""
+
+        def changed():
+            done = three.attempt("member", *words, members=members)
+            return done.returncode == 0 and done.stdout
+
+        return poll(changed, 20, f"member {words} succeeds", 0.5)
 
     def _start_with_file(self, three, member, printed):
         three.configure(member, **{"initial-cluster-state": "existing"})
@@ -197,7 +201,10 @@ class TestBackup:
 
     @pytest.mark.parametrize(
         "source, tool",
-        [("saved", "etcdutl"), ("saved", "etcdctl"), ("copied", "etcdutl"), ("saved", "quorate"), ("copied", "quorate")],
+        [
+            ("saved", "etcdutl"), ("saved", "etcdctl"), ("copied", "quorate"),
+            pytest.param("copied", "etcdutl", marks=pytest.mark.slow), pytest.param("saved", "quorate", marks=pytest.mark.slow),
+        ],
     )
     def test_backup_and_restore(self, guide, one_certificate, tmp_path, source, tool, reference):
         three = guide(self.NAMES, one_certificate)
@@ -233,6 +240,69 @@ class TestBackup:
             assert three.ctl("get", "", "--from-key", members=[member]) == expected
         three.stop()
 
+    def test_backup_of_a_stopped_member(self, guide, reference, tmp_path):
+        """etcdutl backup --with-v3; what it makes starts with --force-new-cluster."""
+        one = guide(["etcd"])
+        (member,) = one.members
+        one.start()
+        put_many(one, 20)
+        expected = data(one)
+        one.stop()
+        backup = tmp_path / "backup"
+        done = run(reference.etcdutl, "backup", "--with-v3", f"--data-dir={member.data_dir}", f"--backup-dir={backup}")
+        assert done.returncode == 0, done.stderr
+        settings = one.settings(member) | {"data-dir": backup, "force-new-cluster": True}
+        flags = [f"--{name}={str(value).lower() if value is True else value}" for name, value in settings.items()]
+        member.spawn([*one.software.command, *flags])
+        one.await_health(member)
+        assert data(one) == expected
+        one.stop()
+
+
+class TestClearHistory:
+    KEYS = 100_000
+    BATCH = 100
+
+    def test_compact_and_defragment(self, guide):
+        """100,000 keys written three times over."""
+        three = guide(["etcd-1", "etcd-2", "etcd-3"])
+        three.start()
+        for generation in range(3):
+            self._write(three.members[0].client, generation)
+        before = self._sizes(three)
+        revision = three.statuses()[0]["Status"]["header"]["revision"]
+        assert three.ctl("compact", revision, members=three.members[:1]) == f"compacted revision {revision}\n"
+        poll(lambda: self._in_use(three) < 0.5 * min(size for size, _ in before), 60, "the history is gone", 0.2)
+        defragmented = three.ctl("--command-timeout=60s", "defrag")
+        assert defragmented.count("Finished defragmenting etcd member") == 3
+        after = self._sizes(three)
+        for (size_before, disk_before), (size_after, disk_after) in zip(before, after):
+            assert size_after < 0.6 * size_before and disk_after < 0.6 * disk_before, (before, after)
+        assert "DB SIZE" in three.ctl("endpoint", "status", "-w", "table")
+        assert three.ctl("get", "key", "--prefix", "--count-only", "-w", "fields").splitlines()[-1] == f'"Count" : {self.KEYS}'
+        three.stop()
+
+    def _write(self, client, generation):
+        """Many puts to a transaction: the same revisions' worth of history in less time."""
+        pending = []
+        for first in range(0, self.KEYS, self.BATCH):
+            value = b"value %d " % generation + b"." * 50
+            puts = [put_request(b"key%06d" % number, value) for number in range(first, first + self.BATCH)]
+            request = txn_request(success=[operation(put=put) for put in puts])
+            pending.append(client.start("KV/Txn", request, timeout=60))
+            if len(pending) > 32:
+                pending.pop(0).result()
+        for each in pending:
+            each.result()
+
+    def _sizes(self, three):
+        """(DB SIZE, what du says) of each member."""
+        sizes = [each["Status"]["dbSize"] for each in three.statuses()]
+        return list(zip(sizes, [(member.data_dir / "member/snap/db").stat().st_blocks * 512 for member in three.members]))
+
+    def _in_use(self, three):
+        return max(each["Status"]["dbSizeInUse"] for each in three.statuses())
+
 
 class TestLoad:
     """What guides measure with etcd's benchmark tool: its requests, connections and clients, for a part of its totals."""
@@ -240,10 +310,13 @@ class TestLoad:
     @pytest.mark.parametrize(
         "connections, clients, secure, what",
         [
-            (30, 30, False, "put"), (30, 30, False, "range key0001 --consistency=s"),
-            (100, 1_000, True, "put"), (100, 1_000, True, "range / --consistency=l"), (100, 1_000, True, "range / --consistency=s"),
+            (30, 30, False, "put"),
+            (30, 30, False, "range key0001 --consistency=s"),
+            (100, 1_000, True, "put"),
+            (100, 1_000, True, "range / --consistency=l"),
+            (100, 1_000, True, "range / --consistency=s"),
         ],
-    )  # fmt: skip
+    )
     def test_benchmark(self, load_cluster, connections, clients, secure, what):
         three = load_cluster(secure)
         count = 3_000

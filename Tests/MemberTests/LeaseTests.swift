@@ -130,6 +130,11 @@ import Testing
 
     /// Stops in good order, and starts again.
     private func restart(_ bench: Bench) throws {
+        try stop(bench)
+        try bench.start()
+    }
+
+    private func stop(_ bench: Bench) throws {
         bench.member.settle()
         var isSettled = false
         for _ in 0..<20 where !isSettled {
@@ -139,7 +144,6 @@ import Testing
         #expect(isSettled)
         var random = SeededRandom(seed: 3)
         bench.crash(.lost, &random)
-        try bench.start()
     }
 
     /// Remaining seconds that the log and the page file tell whoever opens the directory.
@@ -211,10 +215,25 @@ import Testing
         try bench.run(to: bench.now + .seconds(400))
     }
 
-    @Test func aMemberWithoutLeasesSettlesAtOnce() throws {
+    @Test func aMemberWithoutLeasesSettlesOnceThePageFileHoldsEverything() throws {
         let bench = Bench()
         try bench.start()
-        bench.member.settle()
-        #expect(try bench.turnOutput().isSettled)
+        _ = try bench.propose([put("a", "1")])
+        let applied = bench.member.machine.appliedIndex
+        try stop(bench)
+        try bench.open()
+        #expect(bench.member.machine.appliedIndex == applied)
+    }
+
+    @Test func aClosedLogTellsWhatWasCommitted() throws {
+        let bench = Bench()
+        try bench.start()
+        _ = try bench.propose([put("a", "1")])
+        let commit = bench.member.raft.commit
+        try bench.member.close()
+        var random = SeededRandom(seed: 3)
+        bench.crash(.lost, &random)
+        try bench.open()
+        #expect(bench.member.raft.commit == commit)
     }
 }

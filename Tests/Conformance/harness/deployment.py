@@ -162,7 +162,7 @@ class Guide:
         def healthy():
             for member in members:
                 assert member.process.poll() is None, f"{member.name} ended:\n{member.log_tail()}"
-            return self._ctl(["endpoint", "health", "--command-timeout=1s"], members).returncode == 0
+            return self.attempt("endpoint", "health", "--command-timeout=1s", members=members).returncode == 0
 
         poll(healthy, 40, lambda: "\n".join(member.log_tail(5) for member in members), 0.2)
 
@@ -182,18 +182,16 @@ class Guide:
             return []
         return [f"{flag}={file}" for flag, file in zip(("--cacert", "--cert", "--key"), self.tls)]
 
-    def _ctl(self, arguments, members=None, endpoints=None):
+    def attempt(self, *arguments, members=None, endpoints=None):
+        """etcdctl's outcome, from all members unless some are named."""
         urls = endpoints or ",".join(self.client_url(member) for member in members or self.members)
         return run(self.reference.etcdctl, f"--endpoints={urls}", *self.access, *arguments)
 
     def ctl(self, *arguments, members=None, endpoints=None):
-        """etcdctl's output, from all members unless some are named."""
-        done = self._ctl(arguments, members, endpoints)
+        """etcdctl's output; it must not fail."""
+        done = self.attempt(*arguments, members=members, endpoints=endpoints)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout
-
-    def tries(self, *arguments, members=None):
-        return self._ctl(arguments, members).returncode == 0
 
     def statuses(self):
         """`endpoint status -w json | jq '[.[]|{Endpoint, revision: .Status.header.revision}]'` and the rest of it."""

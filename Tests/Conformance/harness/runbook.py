@@ -160,8 +160,10 @@ class Hosts:
         return members
 
     def run(self, page, section=None, **other):
-        """Runs a page's blocks, or those of one section ("" is what stands before the first); `node1="node2"` puts one host in another's place.
-        Returns what they print."""
+        """Runs a page's blocks, or those of one section ("" is what stands before the first), and returns what they print.
+
+        `node1="node2"` puts one host in another's place.
+        """
         chosen = [block for block in blocks(page) if section is None or block.section == section]
         assert chosen, f"{page} has no section {section}"
         return "".join(self._block(page, block, host, other) for block in chosen for host in block.hosts or (None,))
@@ -178,8 +180,8 @@ class Hosts:
             f"trap 'export -p | grep -v RUNBOOK_ > {variables}' EXIT\n{self.here(text, host)}\n"
         )
         done = subprocess.run(
-            ["bash", "-c", script], capture_output=True, text=True, timeout=BLOCK_SECONDS, cwd=self.folder, stdin=subprocess.DEVNULL,
-            env=self._environment(host),
+            ["bash", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BLOCK_SECONDS,
+            cwd=self.folder, env=self._environment(host),
         )  # fmt: skip
         assert done.returncode == 0, f"{page}, {block.section or 'beginning'}:\n{block.text}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -198,8 +200,8 @@ class Hosts:
         chosen = members or [host for host in self.hosts.values() if host.daemon.process and host.daemon.process.poll() is None]
         endpoints = ",".join(host.client_url for host in chosen)
         done = subprocess.run(
-            [str(self.path / "etcdctl"), f"--endpoints={endpoints}", *map(str, words)], capture_output=True, text=True, timeout=BLOCK_SECONDS,
-            env=self._environment(None),
+            [str(self.path / "etcdctl"), f"--endpoints={endpoints}", *map(str, words)], capture_output=True, text=True,
+            timeout=BLOCK_SECONDS, env=self._environment(None),
         )  # fmt: skip
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
@@ -210,7 +212,8 @@ class Hosts:
         self.ctl("endpoint", "health", members=members)
         for host in members:
             listed = json.loads(self.ctl("member", "list", "-w", "json", members=[host]))["members"]
-            assert sorted((each.get("name", ""), each.get("isLearner", False)) for each in listed) == [(name, False) for name in names]
+            found = sorted((each.get("name", ""), each.get("isLearner", False)) for each in listed)
+            assert found == [(name, False) for name in names]
             for key, value in expected.items():
                 assert self.ctl("get", key, "--print-value-only", members=[host]) == value + "\n"
         hashes = json.loads(self.ctl("endpoint", "hashkv", "-w", "json", members=members))
