@@ -30,7 +30,8 @@ VALUE = 64 << 10
 BATCH = 16
 # What fills the database is in no log any more when somebody joins, and puts that come during a transfer are still there after it.
 FLAGS = ["--snapshot-count", "1000", "--quota-backend-bytes", str(8 << 30)]
-CATCH_UP_ENTRIES = 5000
+# Quorate keeps between one and two times the catch-up entries.
+SMALL_PUTS = 3 * 5000
 
 
 class Founded:
@@ -128,7 +129,7 @@ def fill(client, megabytes):
     for start in range(0, (megabytes << 20) // VALUE, BATCH):
         puts = [operation(put=put_request(b"k%08d" % (start + at), random.randbytes(VALUE))) for at in range(BATCH)]
         client.call("KV/Txn", txn_request(success=puts), 60)
-    for _ in range(0, CATCH_UP_ENTRIES + 2000, 100):
+    for _ in range(0, SMALL_PUTS, 100):
         for future in [client.start("KV/Put", put_request(b"small", b"x")) for _ in range(100)]:
             future.result()
 

@@ -118,6 +118,22 @@ def test_the_leader_is(found, word, victim, kind):
         load.finish()
 
 
+def test_a_stale_read_is_found(found):
+    """The judge sees what real members do wrong: here because it was told that a serializable read had been a linearizable one."""
+    cluster = found("qqq")
+    leader = cluster.leader()
+    behind = others(cluster, leader)[0]
+    with Recorded(cluster, sessions=2) as load:
+        assert load.put_at(leader, 10)
+        load.get_at(behind)
+        cluster.network.silence(*directions(cluster, behind))
+        assert load.put_at(leader, 10)
+        load.get_at(behind, serializable=True)
+        cluster.network.heal()
+        with pytest.raises(AssertionError, match="comes before"):
+            load.finish()
+
+
 def prepared(faults, tmp_path):
     """Gives every member that is no Go program its own faults."""
 
@@ -149,6 +165,22 @@ def test_the_leaders_disk_hangs(found, tmp_path, word):
         faults[leader.name].end()
         poll(lambda: cluster.leader() is not leader, 20, "the old leader follows")
         load.more()
+        load.finish()
+
+
+def test_page_files_that_hang(found, tmp_path):
+    """Of a follower and of the leader: what is acknowledged is in the log, so writes go on, and commits when it can be done."""
+    faults = {}
+    cluster = found("qqq", prepared(faults, tmp_path), flags=OFTEN)
+    leader = cluster.leader()
+    with Recorded(cluster) as load:
+        for member in (others(cluster, leader)[0], leader):
+            faults[member.name].begin("hang", "db")
+            load.more(120)
+            member.kill()
+            faults[member.name].end()
+            member.start()
+            load.more()
         load.finish()
 
 

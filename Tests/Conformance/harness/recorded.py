@@ -249,6 +249,13 @@ class Recorded:
         self.calls.append(call)
         return is_answered
 
+    def get_at(self, member, serializable=False):
+        """Reads what ``put_at`` writes, and takes the answer for a linearizable one whatever was asked for."""
+        key, began = PREFIX + b"own", time.monotonic()
+        answer = decode(member.client.call("KV/Range", range_request(key, serializable=serializable)), ANSWER)
+        found, revision = found_in(answer.get("kvs")), answer["header"]["revision"]
+        self.calls.append(Call("get", (key,), began, time.monotonic(), revision=revision, found=(found,)))
+
     def finish(self):
         """When everything is healed: all members agree, every watcher has caught up, and the history is sound."""
         for each in self.sessions:
