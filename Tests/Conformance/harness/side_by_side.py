@@ -10,6 +10,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 
+from . import web
 from .client import without_header
 from .daemon import clean_environment, poll
 from .normalise import normalise
@@ -61,6 +62,8 @@ class Side:
             self.names[str(value)] = f"<{label}>"
 
     def learn(self):
+        # Etcd serves before the cluster's version is decided, which takes one more entry of the log.
+        poll(lambda: "not_decided" not in web.request(self.daemon.client_port, "/version").text, 20, "the cluster's version is decided")
         header = self.daemon.client.range(b"\0")["header"]
         self.name("CLUSTER", header["cluster_id"])
         self.name("MEMBER", header["member_id"])
