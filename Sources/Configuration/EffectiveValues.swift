@@ -43,6 +43,14 @@ extension MemberConfiguration {
         watchProgressNotifyInterval == .zero ? .seconds(600) : watchProgressNotifyInterval
     }
 
+    /// The first address among the advertised peer URLs by which other machines can reach this one: what feature gate
+    /// SetMemberLocalAddr lets connections to other members come from.
+    public var memberLocalAddress: String? {
+        initialAdvertisePeerURLs.map(\.host).first { host in
+            isAddress(host) && !host.hasPrefix("127.") && !["::1", "0.0.0.0", "::"].contains(host)
+        }
+    }
+
     /// Directory of the write-ahead log.
     public var effectiveWALDirectory: String {
         walDirectory.isEmpty ? dataDirectory + "/member/wal" : walDirectory

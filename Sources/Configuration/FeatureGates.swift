@@ -25,10 +25,9 @@ public enum Feature: String, CaseIterable, Sendable {
     /// What a value other than the default does here.
     var effect: SettingEffect {
         switch self {
-        case .initialCorruptCheck: return .supported
+        case .initialCorruptCheck, .setMemberLocalAddress: return .supported
         case .compactHashCheck: return Support.corruptionChecks
         case .leaseCheckpoint, .leaseCheckpointPersist: return Support.leaseCheckpoints
-        case .setMemberLocalAddress: return Support.memberLocalAddress
         case .fastLeaseKeepAlive:
             return .acceptedWithoutEffect("leases are always renewed without waiting for earlier entries to apply")
         case .priorityRequest: return .acceptedWithoutEffect("lease requests always keep flowing under overload")

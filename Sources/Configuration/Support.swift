@@ -19,6 +19,4 @@ enum Support {
     static let corruptionChecks = SettingEffect.notSupportedYet("this corruption check is not supported yet")
     /// Feature gates LeaseCheckpoint and LeaseCheckpointPersist.
     static let leaseCheckpoints = SettingEffect.notSupportedYet("lease checkpoints are not supported yet")
-    /// Feature gate SetMemberLocalAddr.
-    static let memberLocalAddress = SettingEffect.notSupportedYet("a local address for peer connections is not supported yet")
 }

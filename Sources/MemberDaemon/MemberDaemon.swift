@@ -72,7 +72,7 @@ public final class MemberDaemon: Sendable {
             log.flush()
             return ExitCode.configuration
         }
-        let network = PeerNetwork(tls, log)
+        let network = PeerNetwork(tls, localAddress: localAddress(), log)
         defer { network.stop() }
         let opened: OpenedMember
         do throws(MemberFailure) { opened = try openDirectory(network) } catch {
@@ -88,6 +88,17 @@ public final class MemberDaemon: Sendable {
             return ExitCode.corrupt
         }
         return serve(opened, tls, network)
+    }
+
+    /// Where connections to other members are to come from, if the configuration says so.
+    private func localAddress() -> String? {
+        guard configuration.featureGates.isEnabled(.setMemberLocalAddress) else { return nil }
+        if let address = configuration.memberLocalAddress {
+            log.info("setting member local address", ["LocalAddr": .string(address)])
+            return address
+        }
+        log.warn("unable to set a member local address due to lack of suitable local addresses")
+        return nil
     }
 
     private func serve(_ opened: consuming OpenedMember, _ tls: MemberTLS, _ network: PeerNetwork) -> Int32 {

@@ -25,9 +25,11 @@ final class PeerNetwork: Sendable {
     let client: PeerHTTPClient
     private let log: Log
 
-    init(_ tls: MemberTLS, _ log: Log) {
+    /// `localAddress`: that connections to other members come from, or nil for the system's choice.
+    init(_ tls: MemberTLS, localAddress: String?, _ log: Log) {
         self.log = log
-        client = PeerHTTPClient(eventLoop: group.next()) { channel, name in
+        let address = localAddress.flatMap { try? SocketAddress(ipAddress: $0, port: 0) }
+        client = PeerHTTPClient(eventLoop: group.next(), localAddress: address) { channel, name in
             try channel.pipeline.syncOperations.addHandler(tls.peerDialer().makeHandler(host: name))
         }
     }

@@ -1,4 +1,6 @@
 import HTTP2
+import NIOCore
+import NIOPosix
 import Testing
 
 @testable import PeerTransport
@@ -46,5 +48,21 @@ import Testing
             }
             #expect(reason.contains("TLS"))
         }
+    }
+
+    @Test func connectionsComeFromTheAddressThatWasChosen() throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let seen = group.next().makePromise(of: String?.self)
+        let listener = try ServerBootstrap(group: group).childChannelInitializer { channel in
+            seen.succeed(channel.remoteAddress?.ipAddress)
+            return channel.close()
+        }.bind(host: "127.0.0.1", port: 0).wait()
+        let client = PeerHTTPClient(eventLoop: group.next(), localAddress: try SocketAddress(ipAddress: "127.0.0.2", port: 0))
+        let url = "http://127.0.0.1:\(listener.localAddress!.port!)/"
+        client.request(PeerRequest("GET", url: url, timeout: .seconds(5))).whenComplete { _ in seen.succeed(nil) }
+        #expect(try seen.futureResult.wait() == "127.0.0.2")
+        client.close()
+        try listener.close().wait()
     }
 }

@@ -11,6 +11,7 @@ final class HTTPConnector {
 
     let eventLoop: any EventLoop
     private let dialTimeout: Duration
+    private let localAddress: SocketAddress?
     private let transportSecurity: PeerHTTPClient.TransportSecurity?
     private var idle: [PeerURL: [Idle]] = [:]
     private var isClosed = false
@@ -20,8 +21,12 @@ final class HTTPConnector {
         let expiry: DelayedCall
     }
 
-    init(eventLoop: any EventLoop, dialTimeout: Duration, transportSecurity: PeerHTTPClient.TransportSecurity?) {
+    init(
+        eventLoop: any EventLoop, dialTimeout: Duration, localAddress: SocketAddress?,
+        transportSecurity: PeerHTTPClient.TransportSecurity?
+    ) {
         self.eventLoop = eventLoop
+        self.localAddress = localAddress
         self.dialTimeout = dialTimeout
         self.transportSecurity = transportSecurity
     }
@@ -86,7 +91,7 @@ final class HTTPConnector {
             connection.close()
         }
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        let bootstrap = ClientBootstrap(group: eventLoop)
+        var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(dialTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: .init(low: 128 << 10, high: 512 << 10))
@@ -97,6 +102,7 @@ final class HTTPConnector {
                     try channel.pipeline.syncOperations.addHandler(bound.value)
                 }
             }
+        if let localAddress, case .tcp = url.address { bootstrap = bootstrap.bind(to: localAddress) }
         dial(bootstrap, url).whenComplete { result in
             switch result {
             case .success(let channel):

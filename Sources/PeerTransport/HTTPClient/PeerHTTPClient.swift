@@ -12,11 +12,16 @@ public final class PeerHTTPClient: Sendable {
 
     /// - Parameters:
     ///   - dialTimeout: for connecting, with TLS's handshake.
+    ///   - localAddress: that connections come from, its port 0; nil leaves that to the system.
     ///   - transportSecurity: for `https` and `unixs`; without it those URLs fail.
-    public init(eventLoop: any EventLoop, dialTimeout: Duration = .seconds(2), transportSecurity: TransportSecurity? = nil) {
+    public init(
+        eventLoop: any EventLoop, dialTimeout: Duration = .seconds(2), localAddress: SocketAddress? = nil,
+        transportSecurity: TransportSecurity? = nil
+    ) {
         self.eventLoop = eventLoop
         connector = NIOLoopBoundBox.makeBoxSendingValue(
-            HTTPConnector(eventLoop: eventLoop, dialTimeout: dialTimeout, transportSecurity: transportSecurity),
+            HTTPConnector(
+                eventLoop: eventLoop, dialTimeout: dialTimeout, localAddress: localAddress, transportSecurity: transportSecurity),
             eventLoop: eventLoop)
     }
 
