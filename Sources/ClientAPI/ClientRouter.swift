@@ -95,10 +95,7 @@ public final class ClientRouter: GRPCRouter {
         switch procedure {
         case .healthCheck, .healthList, .healthWatch, .maintenanceStatus, .clusterMemberList: break
         default:
-            if status.isAuthenticationEnabled {
-                return GRPCStatus(
-                    .unavailable, "quorate: authentication is enabled in this cluster and this release does not enforce it")
-            }
+            if let refusal = status.refusalOfClients { return refusal }
         }
         if status.isLearner, !procedure.isAnsweredByLearners {
             return GRPCStatus(.notSupportedForLearner, behavesAsMinor: behavesAsMinor)

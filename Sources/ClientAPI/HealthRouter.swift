@@ -96,6 +96,7 @@ public final class HealthRouter: HTTPRouter {
     private func health(_ exchange: HTTPExchange) {
         let query = Query(exchange.request.query)
         let status = member.published.status
+        if let reason = status.whyNoClientIsServed { return answer(exchange, reason: reason) }
         for alarm in status.alarms {
             let name = alarm.alarm == .corrupt ? "CORRUPT" : (alarm.alarm == .nospace ? "NOSPACE" : "UNKNOWN")
             if !query.values("exclude").contains(name) { return answer(exchange, reason: "ALARM \(name)") }
@@ -150,7 +151,10 @@ public final class HealthRouter: HTTPRouter {
         case .dataCorruption: done(status.isRaised(.corrupt) ? "alarm activated: CORRUPT" : nil)
         case .nonLearner: done(status.isLearner ? "not supported for learner" : nil)
         case .serializableRead: read(linearizable: false, done)
-        case .linearizableRead: read(linearizable: true, done)
+        case .linearizableRead:
+            // Not the sub-check that liveness has too: a restart would mend nothing.
+            if let reason = status.whyNoClientIsServed { return done(reason) }
+            read(linearizable: true, done)
         }
     }
 

@@ -3,8 +3,8 @@ import EtcdAPI
 import GRPC
 import Member
 
-/// `grpc.health.v1.Health`. Serving means: it knows a leader, it is no learner, its data is not known to be corrupt, and its disk
-/// answers.
+/// `grpc.health.v1.Health`. Serving means: it knows a leader, it is no learner, its data is not known to be corrupt, its disk
+/// answers, and clients are not refused.
 final class HealthService {
     private enum ServingStatus: Int64 {
         case unknown = 0
@@ -32,7 +32,9 @@ final class HealthService {
     private func status(of service: String) -> ServingStatus {
         guard service.isEmpty else { return .serviceUnknown }
         let status = member.published.status
-        let isServing = status.hasLeader && !status.isLearner && !status.isRaised(.corrupt) && member.port.stall == nil
+        let isServing =
+            status.hasLeader && !status.isLearner && !status.isRaised(.corrupt) && member.port.stall == nil
+            && status.whyNoClientIsServed == nil
         return isServing ? .serving : .notServing
     }
 

@@ -73,6 +73,8 @@ private final class KeepAliveHandler: GRPCStreamHandler {
     init(_ member: LoopMember) { self.member = member }
 
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
+        // The stream may be older than the reason.
+        if let refusal = member.published.status.refusalOfClients { return stream.finish(refusal) }
         let request: LeaseKeepAliveRequest
         do { request = try LeaseKeepAliveRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
         let progress = progress(of: stream)

@@ -12,6 +12,9 @@ public final class WatchService {
     let hub: WatchHub
     private let eventLoop: any EventLoop
     private let counts: LoopCounts
+    /// Open calls by the order in which they came.
+    private var calls: [UInt64: GRPCStream] = [:]
+    private var nextCall: UInt64 = 0
     private var isScheduled = false
     /// When the next slice may be delivered, in nanoseconds of the event loop's clock.
     private var restsUntil = NIODeadline.uptimeNanoseconds(0)
@@ -42,7 +45,15 @@ public final class WatchService {
         return WatchHandler(self, stream)
     }
 
-    func closed(_ stream: WatchStream) {
+    /// A number for ``closed(_:_:)``.
+    func opened(_ call: GRPCStream) -> UInt64 {
+        nextCall += 1
+        calls[nextCall] = call
+        return nextCall
+    }
+
+    func closed(_ stream: WatchStream, _ number: UInt64) {
+        calls[number] = nil
         hub.close(stream)
         count()
         if hub.isEmpty { onWatchingChanged(false) }
@@ -50,6 +61,10 @@ public final class WatchService {
 
     /// A newer state was published; true while there are watchers that should hear of the next one.
     public func advance(to published: Published) {
+        if let refusal = published.status.refusalOfClients {
+            for (_, call) in calls.sorted(by: { $0.key < $1.key }) { call.finish(refusal) }
+            return
+        }
         hub.advance(to: published.view, term: published.status.term)
         if !hub.isEmpty { goOn() }
     }
@@ -93,11 +108,13 @@ public final class WatchService {
 private final class WatchHandler: GRPCStreamHandler, WatchOutput {
     private unowned let service: WatchService
     private let call: GRPCStream
+    private let number: UInt64
     private var stream: WatchStream?
 
     init(_ service: WatchService, _ call: GRPCStream) {
         self.service = service
         self.call = call
+        number = service.opened(call)
         stream = service.hub.open(self)
     }
 
@@ -120,7 +137,7 @@ private final class WatchHandler: GRPCStreamHandler, WatchOutput {
 
     func closed(_ call: GRPCStream) {
         guard let stream else { return }
-        service.closed(stream)
+        service.closed(stream, number)
         self.stream = nil
     }
 }

@@ -154,11 +154,6 @@ extension InternalRaftRequest {
         if value != nil || request?.field == field { request = value }
     }
 
-    /// It asks for something of authentication that this release does not enforce.
-    public var isAuthentication: Bool {
-        switch request {
-        case .authEnable, .authStatus, nil: false
-        case let request?: 1000..<1300 ~= request.field
-        }
-    }
+    /// It changes or asks for users, roles, or whether authentication is on.
+    public var isAboutAuthentication: Bool { request.map { 1000..<1300 ~= $0.field } ?? false }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import HTTP2
 
 /// The metadata a client sent with a call. Keys are in lower case. Available until the call closes.

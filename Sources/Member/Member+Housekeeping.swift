@@ -162,6 +162,10 @@ extension Member {
         var request = InternalRaftRequest()
         let id = requestIDs.next()
         request.header = RequestHeader(id: id)
+        // What the member does by itself it does as root, as etcd's leader does.
+        if machine.isAuthenticationEnabled {
+            request.header = RequestHeader(id: id, username: "root", authRevision: machine.authRevision)
+        }
         fill(&request)
         var writer = ByteWriter(capacity: 128)
         request.encode(into: &writer)

@@ -150,6 +150,7 @@ extension Member {
     func installed(_ snapshot: InstalledSnapshot, now: Instant) throws(MemberFailure) {
         guard let awaited = installing else { preconditionFailure("a snapshot was installed that nobody asked for") }
         let counts = machine.counts
+        let wasEnabled = machine.isAuthenticationEnabled
         machine = snapshot.takeMachine()
         machine.counts = counts
         if snapshot.index == awaited.index { installing = nil }
@@ -166,6 +167,8 @@ extension Member {
         output.events.append(.snapshotInstalled(index: snapshot.index))
         output.events.append(.membershipChanged)
         output.events.append(.clusterVersion(machine.membership.clusterVersion))
-        if machine.isAuthenticationEnabled { output.events.append(.authenticationEnabled) }
+        if machine.isAuthenticationEnabled != wasEnabled {
+            output.events.append(.authenticationSwitched(isOn: machine.isAuthenticationEnabled))
+        }
     }
 }

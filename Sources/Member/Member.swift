@@ -227,6 +227,8 @@ public final class Member {
         for effect in applied.effects {
             switch effect {
             case .raiseNoSpace: proposeOwn(.raiseNoSpace)
+            case .authenticationSwitched:
+                output.events.append(.authenticationSwitched(isOn: machine.isAuthenticationEnabled))
             case .clusterVersionChanged:
                 if let version = machine.membership.clusterVersion, version < Member.lowestVersion,
                     version != Member.undecidedVersion, index > lastIndexAtStart

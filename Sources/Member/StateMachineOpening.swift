@@ -87,9 +87,8 @@ public struct StateMachineOpening: Sendable {
                 store: restored.store, leases: leases, alarms: stored.alarms,
                 membership: Membership(membership, learnerLimit: settings.learnerLimit),
                 appliedIndex: stored.consistentIndex, appliedTerm: stored.term,
-                isAuthenticationEnabled: stored.isAuthenticationEnabled)
+                authentication: stored.authentication)
             machine.storedRemainders = stored.leaseRemainders
-            machine.authRevision = stored.authRevision
             machine.pageFileSize = Int64(file.space.size)
             return (machine, stored.clusterVersion)
         } catch {

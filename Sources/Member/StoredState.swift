@@ -15,8 +15,7 @@ struct StoredState {
     var leases: LeaseTable
     var alarms = AlarmTable()
     var downgrade: DowngradeRecord?
-    var isAuthenticationEnabled = false
-    var authRevision: UInt64 = 1
+    var authentication = AuthenticationTable()
     var leaseRemainders: LeaseRemainders?
     var clusterVersion: ClusterVersion?
 
@@ -36,10 +35,19 @@ struct StoredState {
             clusterVersion = try ClusterVersion(parsing: String(decoding: bytes, as: UTF8.self))
         }
         if let bytes = try meta?.value(MetaKey.leaseRemainders) { leaseRemainders = try LeaseRemainders(decoding: bytes) }
-        let revision = try pages.bucket(BucketName.auth.name)?.value(Array("authRevision".utf8))
-        if let revision { authRevision = try StoredState.number(revision) }
-        let enabled = try pages.bucket(BucketName.auth.name)?.value(Array("authEnabled".utf8))
-        isAuthenticationEnabled = enabled.map { $0.count == 1 && $0[0] == 1 } ?? false
+        authentication = try StoredState.authentication(pages)
+    }
+
+    private static func authentication(_ pages: ReadTransaction) throws -> AuthenticationTable {
+        let bucket = try pages.bucket(BucketName.auth.name)
+        let revision = try bucket?.value(Array("authRevision".utf8)).map { try number($0) }
+        let enabled = try bucket?.value(Array("authEnabled".utf8))
+        var users: [UserRecord] = []
+        try forEach(pages, .authUsers) { _, value in users.append(try UserRecord(decoding: value)) }
+        var roles: [RoleRecord] = []
+        try forEach(pages, .authRoles) { _, value in roles.append(try RoleRecord(decoding: value)) }
+        return AuthenticationTable(
+            isEnabled: enabled.map { $0.count == 1 && $0[0] == 1 } ?? false, revision: revision ?? 1, users: users, roles: roles)
     }
 
     static func consistentIndex(_ pages: ReadTransaction) throws -> UInt64 {

@@ -73,7 +73,8 @@ public enum MemberEvent: Sendable {
     case leadership(LeadershipChange)
     case membershipChanged
     case clusterVersion(ClusterVersion?)
-    case authenticationEnabled
+    /// Authentication was turned on, and this member stopped serving clients, or off.
+    case authenticationSwitched(isOn: Bool)
     /// The member has published its attributes through the log.
     case ready
     case snapshotSaved(index: LogIndex)

@@ -105,7 +105,9 @@ extension MemberDaemon {
         case .adoptedDatabase(let index):
             log.info("took over the database of a received snapshot", ["snapshot-index": .int(index)])
         case .authenticationEnabled:
-            log.error("authentication is enabled in this directory; this release does not enforce it and serves no client", [:])
+            log.error(
+                "authentication is enabled: this release serves no client until it is disabled, and takes part in the cluster",
+                [:])
         }
     }
 }

@@ -35,8 +35,14 @@ struct MemberEventLog {
                 "set initial cluster version",
                 ["cluster-id": .id(settings.clusterID), "local-member-id": id, "cluster-version": .string(text)])
         case .membershipChanged: log.info("membership changed", ["local-member-id": id])
-        case .authenticationEnabled:
-            log.error("authentication was enabled; this release does not enforce it and stops serving clients", [:])
+        case .authenticationSwitched(let isOn):
+            if isOn {
+                log.error(
+                    "authentication was enabled: this release serves no client until it is disabled, and goes on in the cluster",
+                    ["local-member-id": id])
+            } else {
+                log.info("authentication was disabled: clients are served again", ["local-member-id": id])
+            }
         case .snapshotSaved(let index): log.info("saved snapshot", ["snapshot-index": .int(index)])
         case .logCompacted(let index): log.debug("compacted Raft logs", ["compact-index": .int(index)])
         case .compactionFinished(let revision):

@@ -20,7 +20,8 @@ struct MemberStatusLine {
         let state = [
             role, "term \(status.term)", data, "\(membersUp) of \(members) \(members == 1 ? "member" : "members") up", alarms,
         ]
-        let warning = isStalled ? "WAITING FOR THE DISK, " : ""
+        var warning = isStalled ? "WAITING FOR THE DISK, " : ""
+        if status.isAuthenticationEnabled { warning += "NO CLIENT IS SERVED WHILE AUTHENTICATION IS ENABLED, " }
         return StatusLine(state: warning + state.joined(separator: ", "), activity: activity)
     }
 

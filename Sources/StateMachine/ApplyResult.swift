@@ -14,6 +14,8 @@ public enum ApplyEffect: Equatable, Sendable {
     case raiseNoSpace
     /// The cluster version was set.
     case clusterVersionChanged
+    /// Authentication was turned on or off.
+    case authenticationSwitched
 }
 
 /// Requests applied since the start, by kind.

@@ -43,13 +43,10 @@ extension StateMachine {
             return applied
         }
         if entry.index <= appliedIndex { return applied }
-        try refuseAuthentication(request, entry)
-        do throws(StoreError) {
-            appliedTerm = entry.term
-            applied.reply = try reply(to: request, now: now)
-        } catch {
-            throw .store(error)
-        }
+        appliedTerm = entry.term
+        let wasEnabled = authentication.isEnabled
+        applied.reply = try reply(to: request, of: entry, now: now)
+        if authentication.isEnabled != wasEnabled { applied.effects.append(.authenticationSwitched) }
         if let grant = request.leaseGrant, case .response? = applied.reply { applied.grantedTTL = grant.ttl }
         if applied.reply == nil {
             throw .entry(UnappliableEntry(index: entry.index, reason: "a request of unknown kind: field \(request.unknownField)"))
@@ -59,22 +56,17 @@ extension StateMachine {
         return applied
     }
 
-    /// Users, roles and permissions are not kept by this release. An entry that changes them, or whose outcome hangs on them,
-    /// stops the member: passed over, it would make this member differ from the others for good.
-    private func refuseAuthentication(_ request: InternalRaftRequest, _ entry: Entry) throws(ApplyFailure) {
-        let reason: String
-        switch request.request {
-        case .authEnable: reason = "it enables authentication"
-        case .authUserAdd, .authUserDelete, .authUserChangePassword, .authUserGrantRole, .authUserRevokeRole:
-            reason = "it changes a user of authentication"
-        case .authRoleAdd, .authRoleDelete, .authRoleGrantPermission, .authRoleRevokePermission:
-            reason = "it changes a role of authentication"
-        default:
-            // A Go member with --client-cert-auth names the client's common name whether authentication is enabled or not.
-            guard isAuthenticationEnabled, let user = request.header?.username, !user.isEmpty else { return }
-            reason = "it was made by user \"\(user)\" under authentication"
+    private func reply(
+        to request: InternalRaftRequest, of entry: Entry, now: Instant
+    ) throws(ApplyFailure) -> ApplyReply? {
+        if let refusal = refusal(of: request) { return .refused(refusal) }
+        do throws(AuthenticationGap) {
+            if let reply = try authenticationReply(to: request) { return reply }
+        } catch {
+            throw .entry(
+                UnappliableEntry(index: entry.index, reason: "a password in the clear, as only etcd 3.4 and older propose it"))
         }
-        throw .entry(UnappliableEntry(index: entry.index, reason: reason + ", which this release does not enforce"))
+        do throws(StoreError) { return try reply(to: request, now: now) } catch { throw .store(error) }
     }
 
     func advance(_ index: UInt64, _ term: UInt64) {
@@ -145,8 +137,6 @@ extension StateMachine {
         if let revoke = request.leaseRevoke { return try self.revoke(revoke) }
         if let checkpoint = request.leaseCheckpoint { return self.checkpoint(checkpoint) }
         if let alarm = request.alarm { return self.alarm(alarm) }
-        if request.authStatus != nil { return authenticationStatus() }
-        if request.isAuthentication { return .refused(.authNotEnabled) }
         return nil
     }
 
@@ -170,12 +160,6 @@ extension StateMachine {
             return .refused(.futureRevision)
         }
         return respond { CompactionResponse(header: header).encode(into: &$0) }
-    }
-
-    private func authenticationStatus() -> ApplyReply {
-        respond {
-            AuthStatusResponse(header: header, enabled: isAuthenticationEnabled, authRevision: authRevision).encode(into: &$0)
-        }
     }
 }
 

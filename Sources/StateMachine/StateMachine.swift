@@ -32,12 +32,11 @@ public final class StateMachine {
     /// Index and term of the newest entry whose changes are in the store.
     public internal(set) var appliedIndex: UInt64
     public internal(set) var appliedTerm: UInt64
-    /// Set once authentication is found enabled or an entry enables it.
-    public internal(set) var isAuthenticationEnabled: Bool
+    public internal(set) var authentication: AuthenticationTable
+    public var isAuthenticationEnabled: Bool { authentication.isEnabled }
+    public var authRevision: UInt64 { authentication.revision }
     /// The page file's size at its last commit, which quota is measured against.
     public var pageFileSize: Int64 = 0
-    /// As the directory holds it: nothing changes it before authentication is enforced.
-    public var authRevision: UInt64 = 1
     /// As found in the directory; ``takeRemainders(lastIndex:)`` decides whether they count.
     public var storedRemainders: LeaseRemainders?
     var scratch = ByteWriter(capacity: 4096)
@@ -46,7 +45,7 @@ public final class StateMachine {
 
     public init(
         settings: Settings, store: Store, leases: LeaseTable, alarms: AlarmTable, membership: Membership,
-        appliedIndex: UInt64, appliedTerm: UInt64, isAuthenticationEnabled: Bool
+        appliedIndex: UInt64, appliedTerm: UInt64, authentication: AuthenticationTable
     ) {
         self.settings = settings
         self.store = store
@@ -55,7 +54,7 @@ public final class StateMachine {
         self.membership = membership
         self.appliedIndex = appliedIndex
         self.appliedTerm = appliedTerm
-        self.isAuthenticationEnabled = isAuthenticationEnabled
+        self.authentication = authentication
     }
 
     /// The header of answers: who answers, and the newest revision.

@@ -86,12 +86,12 @@ import Testing
     }
 
     @Test func authenticationRequestsAreRecognised() {
-        #expect(InternalRaftRequest(request: .authRoleAdd(AuthRoleAddRequest())).isAuthentication)
-        #expect(InternalRaftRequest(request: .authDisable(AuthDisableRequest())).isAuthentication)
-        #expect(!InternalRaftRequest(request: .authEnable(AuthEnableRequest())).isAuthentication)
-        #expect(!InternalRaftRequest(request: .authStatus(AuthStatusRequest())).isAuthentication)
-        #expect(!InternalRaftRequest(request: .clusterVersionSet(ClusterVersionSetRequest())).isAuthentication)
-        #expect(!InternalRaftRequest().isAuthentication)
+        #expect(InternalRaftRequest(request: .authRoleAdd(AuthRoleAddRequest())).isAboutAuthentication)
+        #expect(InternalRaftRequest(request: .authDisable(AuthDisableRequest())).isAboutAuthentication)
+        #expect(InternalRaftRequest(request: .authEnable(AuthEnableRequest())).isAboutAuthentication)
+        #expect(InternalRaftRequest(request: .authStatus(AuthStatusRequest())).isAboutAuthentication)
+        #expect(!InternalRaftRequest(request: .clusterVersionSet(ClusterVersionSetRequest())).isAboutAuthentication)
+        #expect(!InternalRaftRequest().isAboutAuthentication)
     }
 
     /// etcd 3.5 publishes its attributes as a bare v2 request (ID 1, Method 2, Path 3, Val 4, Dir 5, ...), whose fields are of

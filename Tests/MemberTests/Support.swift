@@ -137,12 +137,17 @@ final class Bench {
     }
 
     /// Puts the requests through the log in one turn; their answers, nil for those that have none yet.
-    func propose(_ requests: [InternalRaftRequest.Request]) throws -> [MemberAnswer?] {
+    /// - Parameter header: under which user, where authentication is on.
+    func propose(
+        _ requests: [InternalRaftRequest.Request], header: RequestHeader = RequestHeader()
+    ) throws -> [MemberAnswer?] {
         try submit(
             requests.map { request in
                 nextRequest += 1
                 let id = nextRequest << 32 | now.nanoseconds >> 20
-                let payload = InternalRaftRequest(header: RequestHeader(id: id), request: request).encoded()
+                let payload = InternalRaftRequest(
+                    header: RequestHeader(id: id, username: header.username, authRevision: header.authRevision), request: request
+                ).encoded()
                 return .propose(payload: payload, id: id, afterCompaction: false)
             })
     }

@@ -1,7 +1,7 @@
-/// Base64 as the values of "-bin" metadata use it, with or without padding (gRPC over HTTP/2, "Binary-Header").
-enum Base64 {
+/// Base64 with or without padding (RFC 4648, section 4), as the values of "-bin" metadata have it (gRPC over HTTP/2, "Binary-Header").
+public enum Base64 {
     /// nil when the text is not base64.
-    static func decode(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
+    public static func decode(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         var digits = text[...]
         if text.count % 4 == 0 {
             for _ in 0..<2 where digits.last == UInt8(ascii: "=") { digits = digits.dropLast() }
@@ -23,7 +23,7 @@ enum Base64 {
         return decoded
     }
 
-    static func encode(_ bytes: [UInt8]) -> String {
+    public static func encode(_ bytes: [UInt8]) -> String {
         let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         var encoded: [UInt8] = []
         for start in stride(from: 0, to: bytes.count, by: 3) {
