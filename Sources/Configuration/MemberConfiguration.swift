@@ -72,6 +72,7 @@ public struct MemberConfiguration: Sendable, Equatable {
     public var v2OverV3Prefix = ""
     public var v2Deprecation = ""
     public var proxyMode = ProxyMode.off
+    public var proxyTimes = ProxyTimes()
 
     // MARK: Security
 
@@ -155,8 +156,19 @@ public enum ReadyWhen: String, CaseIterable, Sendable {
 /// etcd's `--metrics`.
 public enum MetricsDetail: String, CaseIterable, Sendable { case basic, extensive }
 
-/// The v2 proxy of etcd 3.5 and older; every mode but `off` is refused.
+/// etcd's `--proxy`, up to 3.5.
 public enum ProxyMode: String, CaseIterable, Sendable { case off, readonly, on }
+
+/// etcd's settings of its v2 proxy, in milliseconds.
+public struct ProxyTimes: Sendable, Equatable {
+    public var failureWait: UInt64 = 5_000
+    public var refreshInterval: UInt64 = 30_000
+    public var dialTimeout: UInt64 = 1_000
+    public var writeTimeout: UInt64 = 5_000
+    public var readTimeout: UInt64 = 0
+
+    public init() {}
+}
 
 /// The etcd release that a member behaves as, chosen by the operator.
 public enum CompatibilityVersion: String, CaseIterable, Sendable {

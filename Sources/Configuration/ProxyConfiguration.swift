@@ -30,6 +30,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public var discoveryName = ""
     /// Ask for the records of plain endpoints too, as etcd's `--insecure-discovery`.
     public var insecureDiscovery = false
+    /// The members' peer URLs are asked for the endpoints, as by etcd's v2 proxy.
+    public internal(set) var peers: PeerEndpoints?
     public var refreshInterval = Duration.seconds(30)
     /// In hexadecimal as etcd's tools print it with `-w table --hex`, or empty for the cluster found first; see ``clusterID``.
     public var clusterIDText = ""
@@ -130,6 +132,16 @@ public enum ProbeKind: String, CaseIterable, Sendable {
     case http
     /// Opens a connection; a member that hangs is not noticed.
     case tcp
+}
+
+/// Where etcd's v2 proxy finds the endpoints.
+public struct PeerEndpoints: Sendable, Equatable {
+    /// Of the members named by `--initial-cluster`, in ascending order.
+    public var urls: [String] = []
+    /// Of the members' SRV records, or empty.
+    public var domain = ""
+    public var suffix = ""
+    public var security = MemberSecurity()
 }
 
 /// How the proxy proves itself to members, and they to it.

@@ -107,20 +107,26 @@ enum PastSettings {
     }
 
     private static var proxy: [Setting] {
-        func timing(_ name: String, default value: String, _ help: String) -> Setting {
-            Setting(
-                name, .deprecated, .unusedNumber(default: value), .until35, .acceptedWithoutEffect("it belongs to the v2 proxy"),
-                help)
-        }
+        let unlimited = SettingEffect.acceptedWithoutEffect("how long requests take is up to clients and members")
         return [
             Setting(
                 "proxy", .deprecated, .choice(\.proxyMode), .until35,
-                .notSupportedYet("the v2 proxy left etcd in 3.6; run quorate proxy instead"), "Ran etcd as a v2 proxy."),
-            timing("proxy-failure-wait", default: "5000", "Milliseconds a failed endpoint of the v2 proxy was left alone."),
-            timing("proxy-refresh-interval", default: "30000", "Milliseconds between looks at the v2 proxy's endpoints."),
-            timing("proxy-dial-timeout", default: "1000", "Milliseconds a connection of the v2 proxy could take."),
-            timing("proxy-write-timeout", default: "5000", "Milliseconds a write of the v2 proxy could take."),
-            timing("proxy-read-timeout", default: "0", "Milliseconds a read of the v2 proxy could take."),
+                "Run a proxy on this data directory instead of a member; \"readonly\" refuses what writes. See quorate proxy."),
+            Setting(
+                "proxy-failure-wait", .deprecated, .unsigned(\.proxyTimes.failureWait), .until35,
+                "Milliseconds a failed endpoint of the proxy is left alone at first."),
+            Setting(
+                "proxy-refresh-interval", .deprecated, .unsigned(\.proxyTimes.refreshInterval), .until35,
+                "Milliseconds between looks at the proxy's endpoints."),
+            Setting(
+                "proxy-dial-timeout", .deprecated, .unsigned(\.proxyTimes.dialTimeout), .until35,
+                "Milliseconds a connection of the proxy may take."),
+            Setting(
+                "proxy-write-timeout", .deprecated, .unsigned(\.proxyTimes.writeTimeout), .until35, unlimited,
+                "Milliseconds a write of the v2 proxy could take."),
+            Setting(
+                "proxy-read-timeout", .deprecated, .unsigned(\.proxyTimes.readTimeout), .until35, unlimited,
+                "Milliseconds a read of the v2 proxy could take."),
         ]
     }
 

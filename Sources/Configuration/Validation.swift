@@ -128,7 +128,7 @@ private func validateTimes(_ configuration: MemberConfiguration) throws(Configur
     if election > 50_000 {
         throw ConfigurationError("--election-timeout[\(election)ms] is too long, and should be set less than 50000ms")
     }
-    if configuration.advertiseClientURLs.isEmpty {
+    if configuration.advertiseClientURLs.isEmpty, configuration.proxyMode == .off {
         throw ConfigurationError("--advertise-client-urls is required when --listen-client-urls is set explicitly")
     }
     if configuration.compactHashCheckTime <= .zero {

@@ -4,53 +4,28 @@ import Host
 
 /// The last good member list, kept in the data directory if there is one: `{"clusterID":"HEX","seeds":[URL],"members":[URL]}`.
 struct KnownClusterFile {
-    private let disk: any Disk
-    private let directory: String
-    private var path: String { directory + "/members.json" }
-    private static let longest = 1 << 20
+    private let file: KeptFile
+    private let isKept: Bool
 
     init(_ disk: any Disk, directory: String) {
-        self.disk = disk
-        self.directory = directory
+        file = KeptFile(disk, directory: directory, name: "members.json")
+        isKept = !directory.isEmpty
     }
 
     /// nil when there is none. A file that makes no sense counts as none; its problem is for the log.
     func read() -> (known: KnownCluster?, problem: String?) {
-        if directory.isEmpty { return (nil, nil) }
+        guard isKept else { return (nil, nil) }
         do throws(DiskError) {
-            guard try disk.exists(path) else { return (nil, nil) }
-            let file = try disk.open(path, .readOnly)
-            defer { file.close() }
-            let length = try file.size()
-            guard length <= Self.longest else { return (nil, "\(path) is too long") }
-            var bytes = [UInt8](repeating: 0, count: length)
-            let count = try read(file, into: &bytes)
-            guard let known = KnownCluster(json: Array(bytes[..<count])) else { return (nil, "\(path) is not a member list") }
+            guard let bytes = try file.read() else { return (nil, nil) }
+            guard let known = KnownCluster(json: bytes) else { return (nil, "\(file.path) is not a member list") }
             return (known, nil)
         } catch {
             return (nil, "\(error)")
         }
     }
 
-    private func read(_ file: any DiskFile, into bytes: inout [UInt8]) throws(DiskError) -> Int {
-        let result: Result<Int, DiskError> = bytes.withUnsafeMutableBytes { raw in
-            do throws(DiskError) { return .success(try file.read(at: 0, into: raw)) } catch { return .failure(error) }
-        }
-        return try result.get()
-    }
-
-    /// All or nothing: a new file is written and synced, then takes the old one's place.
     func write(_ known: KnownCluster) throws(DiskError) {
-        if directory.isEmpty { return }
-        try disk.createDirectory(directory, permissions: 0o700)
-        let fresh = path + ".tmp"
-        if try disk.exists(fresh) { try disk.remove(fresh) }
-        let file = try disk.open(fresh, .createNew(permissions: 0o600))
-        defer { file.close() }
-        try known.json.withBytes { (raw) throws(DiskError) in try file.write(raw, at: 0) }
-        try file.sync()
-        try disk.rename(fresh, to: path)
-        try disk.syncDirectory(directory)
+        if isKept { try file.write(known.json) }
     }
 }
 

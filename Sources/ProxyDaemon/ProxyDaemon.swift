@@ -1,6 +1,7 @@
 import Balancing
 import Configuration
 import Daemon
+import Discovery
 import Glibc
 import HTTP2
 import Host
@@ -62,14 +63,14 @@ public final class ProxyDaemon: Sendable {
     private func serve(_ group: MultiThreadedEventLoopGroup, _ healthGroup: MultiThreadedEventLoopGroup) -> Int32 {
         let listeners = ProxyListeners()
         let health: HealthShell
-        let records: EndpointRecords?
+        let finder: EndpointFinder?
         let front: any ProxyFront
         let transport: MemberTransport
         do {
             transport = try memberTransport()
             let parts = try startHealth(group, healthGroup.next(), transport)
             health = parts.health
-            records = parts.records
+            finder = parts.finder
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
             front = try makeFront(group, parts.balancers, source, transport)
             var inherited = inheritedSockets
@@ -100,7 +101,7 @@ public final class ProxyDaemon: Sendable {
         log.info("draining", ["limit": .duration(configuration.drainTimeout)])
         front.stop(within: configuration.drainTimeout)
         listeners.close()
-        records?.stop()
+        finder?.stop()
         try? health.stop().wait()
         log.info("stopped", [:])
         return code
@@ -116,7 +117,7 @@ public final class ProxyDaemon: Sendable {
 
     private func startHealth(
         _ group: MultiThreadedEventLoopGroup, _ healthLoop: any EventLoop, _ transport: MemberTransport
-    ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>], records: EndpointRecords?) {
+    ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>], finder: EndpointFinder?) {
         let settings = BalancingSettings(configuration)
         let relay = ListenerHandOver()
         let balancers = try group.makeIterator().map { eventLoop in
@@ -132,10 +133,12 @@ public final class ProxyDaemon: Sendable {
         let file = KnownClusterFile(LinuxDisk(), directory: configuration.dataDirectory)
         let kept = file.read()
         if let problem = kept.problem { log.warn("the kept member list is not used", ["reason": .string(problem)]) }
-        let records = EndpointRecords(configuration, log)
-        let found = records?.start() ?? []
+        let finder = try endpointSource(healthLoop).map {
+            EndpointFinder($0, interval: configuration.refreshInterval, log)
+        }
+        let found = finder?.start() ?? []
         let seeds =
-            if records != nil {
+            if finder != nil {
                 found.isEmpty ? kept.known?.seeds.map { Seed($0) } ?? [] : found
             } else {
                 try configuration.endpointsFile.isEmpty ? configuration.endpoints.map { Seed($0) } : endpointsFile.read()
@@ -159,8 +162,21 @@ public final class ProxyDaemon: Sendable {
         relay.connect(health)
         health.start()
         if !configuration.endpointsFile.isEmpty { watch(endpointsFile, health) }
-        records?.follow(from: found) { health.seedsChanged($0) }
-        return (health, balancers, records)
+        finder?.follow(from: found) { health.seedsChanged($0) }
+        return (health, balancers, finder)
+    }
+
+    /// What is asked for the endpoints, unless they are known already.
+    private func endpointSource(_ eventLoop: any EventLoop) throws -> (any EndpointSource)? {
+        if let peers = configuration.peers {
+            return try PeerSource(
+                peers, directory: configuration.dataDirectory, eventLoop, Self.transport(peers.security, configuration, log), log)
+        }
+        guard !configuration.discoveryDomain.isEmpty else { return nil }
+        return RecordSource(
+            discovery: EndpointDiscovery(
+                domain: configuration.discoveryDomain, suffix: configuration.discoveryName,
+                allowsPlain: configuration.insecureDiscovery))
     }
 
     private var endpointsFile: EndpointsFile {

@@ -28,6 +28,12 @@ extension BalancingSettings {
 extension ProxyDaemon {
     func memberTransport() throws(TLSError) -> MemberTransport {
         let security = configuration.memberSecurity
+        let transport = Self.transport(security, configuration, log)
+        if security.isUsed || configuration.endpoints.contains(where: { $0.isSecure }) { try transport.prepare() }
+        return transport
+    }
+
+    static func transport(_ security: MemberSecurity, _ configuration: ProxyConfiguration, _ log: Log) -> MemberTransport {
         var settings = TLSClientSettings()
         settings.certificateFile = security.certificateFile
         settings.keyFile = security.keyFile
@@ -35,10 +41,8 @@ extension ProxyDaemon {
         settings.skipsVerification = security.skipsVerification
         settings.serverName = security.serverName
         settings.handshakeTimeout = configuration.connectTimeout
-        settings.log = { [log] in log.note($0) }
-        let transport = MemberTransport(settings)
-        if security.isUsed || configuration.endpoints.contains(where: { $0.isSecure }) { try transport.prepare() }
-        return transport
+        settings.log = { log.note($0) }
+        return MemberTransport(settings)
     }
 }
 

@@ -47,13 +47,25 @@ enum Program {
             case .print(let text):
                 print(text, terminator: "")
                 return 0
-            case .run(let configuration, let notices): return start(configuration, notices, build, arguments)
+            case .run(let configuration, let notices):
+                guard try startsProxy(configuration) else { return start(configuration, notices, build, arguments) }
             }
         } catch {
             printError(error.message.hasSuffix("\n") ? error.message : error.message + "\n")
             sayFailure(error.message, error.exitCode)
             return error.exitCode
         }
+        return proxy { version throws(ConfigurationError) in
+            guard
+                case .run(let member, let notices) = try readMemberConfiguration(.system(arguments: arguments), version: version)
+            else { preconditionFailure("the same words were flags a moment ago") }
+            let (proxy, more) = try member.asProxy()
+            return .run(proxy, notices: notices + more)
+        }
+    }
+
+    private static func startsProxy(_ configuration: MemberConfiguration) throws(ConfigurationError) -> Bool {
+        try configuration.startsProxy { access(configuration.dataDirectory + "/" + $0, F_OK) == 0 }
     }
 
     private typealias ProxyReading = @Sendable (BuildVersion) throws(ConfigurationError) -> ProxyRequest

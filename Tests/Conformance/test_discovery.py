@@ -200,15 +200,15 @@ def test_endpoints_from_records(members, names, proxy, reference, tmp_path):
             env=clean_environment(), timeout=30,
         ).returncode == 0  # fmt: skip
 
-    poll(lambda: "are not known" in running.log.read_text(), 20, "the proxy says that it knows no endpoint")
+    poll(lambda: "do not tell the endpoints" in running.log.read_text(), 20, "the proxy says that it knows no endpoint")
     names.services[service] = [(0, 1, made[0].client_port, f"infra0.{DOMAIN}")]
     poll(lambda: address(0) in running.known(), 20, "the first endpoint is known")
     poll(lambda: serves(running), 20, "the proxy serves")
     names.services[service].append((1, 1, made[1].client_port, f"infra1.{DOMAIN}"))
     poll(lambda: {address(0), address(1)} <= running.known(), 20, "the second endpoint is known")
-    before = running.log.read_text().count("are not known")
+    before = running.log.read_text().count("do not tell the endpoints")
     names.failure = SERVER_FAILURE
-    poll(lambda: running.log.read_text().count("are not known") > before, 20, "a look fails")
+    poll(lambda: running.log.read_text().count("do not tell the endpoints") > before, 20, "a look fails")
     assert {address(0), address(1)} <= running.known()
     # A restart without an answer goes on with what was known.
     running.kill()
@@ -219,3 +219,32 @@ def test_endpoints_from_records(members, names, proxy, reference, tmp_path):
     gateway = proxy(["etcd", "gateway", "start"], "--listen-addr", "--insecure-discovery", "--discovery-srv-name", "red")
     grpc_proxy = proxy(["etcd", "grpc-proxy", "start"], "--listen-addr", "--insecure-discovery", "--data-dir", tmp_path / "grpc")
     poll(lambda: serves(gateway) and serves(grpc_proxy), 20, "etcd's command lines serve")
+
+
+def test_proxy_of_etcd_3_5(members, names, proxy, reference, tmp_path):
+    """`etcd --proxy` asks the members' peer URLs, keeps them where etcd keeps them, and goes on with them."""
+    made = members("eq")
+    start(made)
+    data = tmp_path / "data"
+    flags = ["--data-dir", data, "--proxy-refresh-interval", "300"]
+
+    def tries(at, *arguments):
+        command = [reference.etcdctl, "--endpoints", at.endpoint, "--command-timeout=5s", *arguments]
+        return subprocess.run(command, capture_output=True, env=clean_environment(), timeout=30)
+
+    running = proxy(["etcd", "--proxy", "on"], "--listen-client-urls", *flags)
+    poll(lambda: tries(running, "put", "a", "b").returncode == 0, 20, "the proxy takes writes")
+    kept = data / "proxy" / "cluster"
+    urls = {f"http://infra{index}.{DOMAIN}:{member.peer_port}" for index, member in enumerate(made)}
+    poll(lambda: kept.exists() and set(json.loads(kept.read_text())["PeerURLs"]) == urls, 20, "the peer URLs are kept")
+    endpoints = json.loads(web.request(running.port, "/v2/config/local/proxy").body)["endpoints"]
+    assert set(endpoints) == {member.client_url for member in made}
+    running.kill()
+    names.services.clear()
+    again = proxy(["etcd", "--proxy", "readonly"], "--listen-client-urls", *flags)
+    poll(lambda: tries(again, "get", "a").stdout == b"a\nb\n", 20, "the proxy reads")
+    refused = tries(again, "put", "a", "c")
+    assert refused.returncode != 0 and b"read-only" in refused.stderr, refused.stderr
+    # Whose directory it is, decides.
+    (data / "member").mkdir()
+    assert proxy(["etcd"], "--listen-client-urls", *flags, "--advertise-client-urls", "http://127.0.0.1:1").process.wait(20) == 1

@@ -142,10 +142,11 @@ struct EndpointDiscoveryTests {
 struct EndpointRefreshTests {
     private let a = EndpointDiscovery.Endpoint(isSecure: true, record: ServiceRecord(port: 1, target: "a"))
     private let b = EndpointDiscovery.Endpoint(isSecure: false, record: ServiceRecord(port: 2, target: "b"))
-    private let failure = Result<EndpointDiscovery.Found, LookupProblem>.failure(LookupProblem("no answer", isAbsence: false))
+    private let failure = Result<FoundEndpoints<EndpointDiscovery.Endpoint>, LookupProblem>.failure(
+        LookupProblem("no answer", isAbsence: false))
 
     @Test func onlyAChangeIsTold() {
-        var refresh = EndpointRefresh(interval: .seconds(30))
+        var refresh = EndpointRefresh<EndpointDiscovery.Endpoint>(interval: .seconds(30))
         #expect(refresh.looked(.success(.init(endpoints: [a, b], isComplete: true))) == [a, b])
         #expect(refresh.looked(.success(.init(endpoints: [b, a], isComplete: true))) == nil)
         #expect(refresh.wait == .seconds(30))
@@ -153,7 +154,7 @@ struct EndpointRefreshTests {
     }
 
     @Test func whatFailsTakesNothingAwayAndIsAskedAgainSoon() {
-        var refresh = EndpointRefresh(interval: .seconds(30))
+        var refresh = EndpointRefresh<EndpointDiscovery.Endpoint>(interval: .seconds(30))
         _ = refresh.looked(.success(.init(endpoints: [a], isComplete: true)))
         #expect(refresh.looked(failure) == nil)
         #expect(refresh.wait == .seconds(1))
@@ -167,7 +168,7 @@ struct EndpointRefreshTests {
     }
 
     @Test func withoutAnIntervalItIsAskedUntilThereIsAnAnswer() {
-        var refresh = EndpointRefresh(interval: .zero)
+        var refresh = EndpointRefresh<EndpointDiscovery.Endpoint>(interval: .zero)
         #expect(refresh.looked(failure) == nil && refresh.wait == .seconds(1))
         #expect(refresh.looked(.success(.init(endpoints: [a], isComplete: true))) == [a])
         #expect(refresh.wait == nil)

@@ -6,11 +6,30 @@ import LinuxHost
 import Synchronization
 import Telemetry
 
-/// Looks for the endpoints in DNS, again and again, on a thread of its own: name servers take their time.
-final class EndpointRecords: Sendable {
+/// Where endpoints are named. Looking waits for the network.
+protocol EndpointSource: Sendable {
+    /// For the log, as "the SRV records of example.com".
+    var name: String { get }
+    func look() throws(LookupProblem) -> FoundEndpoints<Seed>
+}
+
+/// The SRV records of a domain.
+struct RecordSource: EndpointSource {
+    let discovery: EndpointDiscovery
+    var name: String { "the SRV records of \(discovery.domain)" }
+
+    func look() throws(LookupProblem) -> FoundEndpoints<Seed> {
+        var random = SeededRandom(seed: SystemRandom.number())
+        let found = try discovery.find(in: SystemNameService(), using: &random)
+        return FoundEndpoints(endpoints: found.endpoints.map { Seed($0) }, isComplete: found.isComplete)
+    }
+}
+
+/// Looks for the endpoints again and again, on a thread of its own: name servers and members take their time.
+final class EndpointFinder: Sendable {
     private static let firstLook = Instant.Span.seconds(5)
 
-    private let discovery: EndpointDiscovery
+    private let source: any EndpointSource
     private let interval: Duration
     private let log: Log
     private struct State {
@@ -24,12 +43,10 @@ final class EndpointRecords: Sendable {
     private let looked = WakeSignal()
     private let stopped = WakeSignal()
 
-    init?(_ configuration: ProxyConfiguration, _ log: Log) {
-        guard !configuration.discoveryDomain.isEmpty else { return nil }
-        discovery = EndpointDiscovery(
-            domain: configuration.discoveryDomain, suffix: configuration.discoveryName,
-            allowsPlain: configuration.insecureDiscovery)
-        interval = configuration.refreshInterval
+    /// `interval`: between two looks; zero for one that finds something to be the last.
+    init(_ source: any EndpointSource, interval: Duration, _ log: Log) {
+        self.source = source
+        self.interval = interval
         self.log = log
     }
 
@@ -55,22 +72,20 @@ final class EndpointRecords: Sendable {
     }
 
     private func run() {
-        var refresh = EndpointRefresh(interval: interval)
-        var random = SeededRandom(seed: SystemRandom.number())
+        var refresh = EndpointRefresh<Seed>(interval: interval)
         var isTold = false
         while !state.withLock({ $0.isStopped }) {
-            let outcome: Result<EndpointDiscovery.Found, LookupProblem>
+            let outcome: Result<FoundEndpoints<Seed>, LookupProblem>
             do throws(LookupProblem) {
-                outcome = .success(try discovery.find(in: SystemNameService(), using: &random))
+                outcome = .success(try source.look())
                 isTold = false
             } catch {
                 outcome = .failure(error)
-                if !isTold { log.warn("the SRV records of the endpoints are not known", fields("error", .string("\(error)"))) }
+                if !isTold { log.warn("\(source.name) do not tell the endpoints", ["error": .string("\(error)")]) }
                 isTold = true
             }
-            if let endpoints = refresh.looked(outcome) {
-                let seeds = endpoints.map { Seed($0) }
-                log.info("discovered cluster from SRV", fields("endpoints", .strings(seeds.map(\.address.description))))
+            if let seeds = refresh.looked(outcome) {
+                log.info("\(source.name) tell the endpoints", ["endpoints": .strings(seeds.map(\.address.description))])
                 state.withLock { state in
                     state.seeds = seeds
                     if !state.isStopped { state.follower?(seeds) }
@@ -80,10 +95,6 @@ final class EndpointRecords: Sendable {
             guard let wait = refresh.wait else { return }
             stopped.wait(Instant.Span(wait))
         }
-    }
-
-    private func fields(_ name: String, _ value: LogValue) -> KeyValuePairs<String, LogValue> {
-        ["srv-server": .string(discovery.domain), name: value]
     }
 }
 
