@@ -82,10 +82,8 @@ let rooms: [Target] = [
     room(
         "ProxyDaemon",
         [
-            "ProxyTransport", "Daemon", "Balancing", "EtcdAPI", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration", "Discovery",
-            "Systemd",
-            "LinuxHost",
-            "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
+            "ProxyTransport", "Daemon", "Balancing", "EtcdAPI", "Records", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration",
+            "Discovery", "Systemd", "LinuxHost", "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
         ]),
     room("Simulation", ["Host"]),
     room(
