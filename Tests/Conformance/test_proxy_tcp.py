@@ -48,7 +48,14 @@ def states(proxy):
 
 
 def all_serve(proxy, count=3):
-    poll(lambda: list(states(proxy).values()).count("serving") == count, 10, lambda: states(proxy))
+    def serving():
+        try:
+            return list(states(proxy).values()).count("serving") == count
+        except ConnectionRefusedError:
+            # Clients are listened to a moment before the pages are there.
+            return False
+
+    poll(serving, 10, lambda: states(proxy))
 
 
 def seconds_until_served(clients, limit):
