@@ -17,3 +17,12 @@ static inline int clinux_wait_readable(int descriptor, const struct timespec *ti
 
 int pthread_setname_np(pthread_t thread, const char *name);
 static inline void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+// Tells the processor that the caller is waiting for another one's store.
+static inline void clinux_spin_hint(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}

@@ -57,6 +57,11 @@ public final class LoopMember {
     private var completions: [UInt64: (completion: Completion, isRead: Bool)] = [:]
     private var nextNumber: UInt64 = 0
     private var ids: RequestIDs
+    /// Requests so far that went to the member or read its state; tells an idle loop from a busy one.
+    private(set) var handled: UInt64 = 0
+    private var handledBefore: UInt64 = 0
+    /// Told how many requests each burst held.
+    public var onBurst: ((Int) -> Void)?
     private var burst: (published: Published, reader: Reader)?
 
     /// `milliseconds`: wall clock at start, so that request ids differ from those of an earlier run.
@@ -71,6 +76,7 @@ public final class LoopMember {
 
     /// A stalled member gets no more requests: what was never proposed is certain not to happen, so the client may ask elsewhere.
     public func submit(_ command: MemberCommand, _ completion: @escaping Completion) {
+        handled &+= 1
         guard port.stall == nil else { return refused.append(completion) }
         nextNumber &+= 1
         var isRead = false
@@ -122,6 +128,8 @@ public final class LoopMember {
             refused.removeAll()
             for completion in turnedAway { completion(.refused(.noLeader)) }
         }
+        onBurst?(Int(handled &- handledBefore))
+        handledBefore = handled
     }
 
     public func deliver(_ answers: [(request: UInt64, answer: MemberAnswer)]) {
@@ -149,6 +157,7 @@ public final class LoopMember {
 
     /// Lends a reader of the newest view. Its page cursor lives through the burst, so that neighbouring reads are cheap.
     public func withReader<R>(_ body: (inout Reader, Published) throws -> R) throws -> R {
+        handled &+= 1
         if burst == nil {
             let published = port.published
             burst = (published, try published.view.reader())

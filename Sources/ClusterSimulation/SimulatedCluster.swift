@@ -235,14 +235,25 @@ public final class SimulatedCluster {
         process.indexBeforeTurn = process.member.storeIndex
         counts.turns += 1
         let output: TurnOutput
-        do { output = try process.member.turn(inbox, now: member.clock.reading(now)) } catch {
+        do { output = try turn(of: process, inbox, now: member.clock.reading(now)) } catch {
             return try died(member, "\(error)", failures: process.injectedFailuresAtStart)
         }
         let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
-        process.nextWake = output.nextWake
         process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
         counts.entries += output.syncedEntries
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
+    }
+
+    /// A brief one where a daemon could take one: nothing else is due.
+    private func turn(of process: MemberProcess, _ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput {
+        if let wake = process.nextWake, wake > now, !inbox.isEmpty, let output = try process.member.briefTurn(inbox, now: now) {
+            counts.briefTurns += 1
+            process.nextWake = min(wake, output.nextWake ?? wake)
+            return output
+        }
+        let output = try process.member.turn(inbox, now: now)
+        process.nextWake = output.nextWake
+        return output
     }
 
     /// Messages leave in the middle of a turn: at once, or after the sync they had to wait for.
@@ -362,6 +373,8 @@ public final class SimulatedCluster {
 public struct ClusterCounts: Equatable, Sendable {
     public var events = 0
     public var turns = 0
+    /// Among them those that needed neither disk nor state.
+    public var briefTurns = 0
     public var starts = 0
     public var stops = 0
     public var messages = 0

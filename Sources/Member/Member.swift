@@ -165,7 +165,7 @@ public final class Member {
     }
 
     /// Carries out raft's effects until there are none: log and sync, then apply, then whatever that made possible.
-    private func obey(now: Instant) throws(MemberFailure) {
+    func obey(now: Instant) throws(MemberFailure) {
         while true {
             let effects = raft.takeEffects()
             if effects.isEmpty { return }

@@ -66,6 +66,8 @@ public struct TurnOutput {
     public var syncedEntries = 0
     /// When to call the next turn if nothing arrives before.
     public var nextWake: Instant?
+
+    public init() {}
 }
 
 /// What people and metrics may want to know.

@@ -26,9 +26,9 @@ final class LoopMailbox: Sendable {
 
     func setWatching(_ watching: Bool) { isWatching.store(watching, ordering: .releasing) }
 
-    /// From the member thread, after the state is visible to all.
-    func deliver(_ answers: [Answer], _ published: Published) {
-        let wantsState = isWatching.load(ordering: .acquiring)
+    /// From whoever has the member, after the state is visible to all; without one where nothing changed.
+    func deliver(_ answers: [Answer], _ published: Published?) {
+        let wantsState = published != nil && isWatching.load(ordering: .acquiring)
         guard !answers.isEmpty || wantsState else { return }
         let mustSchedule = state.withLock { state in
             if state.answers.isEmpty { state.answers = answers } else { state.answers += answers }

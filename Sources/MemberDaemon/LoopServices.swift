@@ -91,6 +91,10 @@ final class LoopServices {
                 versions.count(procedure, stream)
             })
         self.link = link
+        if listener == .client, MemberDaemon.loopCount > 1 {
+            let linger = LoopLinger(loop.eventLoop)
+            link.onBurst = { linger.served(requests: $0) }
+        }
         let isForGRPCOnly = listener == .client && serving.isSplit
         http =
             isForGRPCOnly ? nil : HealthRouter(serving.pages, member: link, listener: listener, access: serving.access)

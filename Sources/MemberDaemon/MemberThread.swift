@@ -30,14 +30,22 @@ protocol PeerLink: AnyObject, Sendable {
 final class MemberThread: MemberPort {
     private struct Incoming {
         var inbox = Inbox()
+        /// The thread has nothing in hand: it sleeps, or looks out for work.
         var isParked = false
+        /// It sleeps.
+        var isAsleep = false
         var isStopping = false
-        var failure: String?
+        var failure: MemberFailure?
         var isStalled = false
+        /// While parked: when the thread wakes by itself.
+        var wake: Instant?
     }
 
     private let incoming = Mutex(Incoming())
     private let signal = WakeSignal()
+    /// Changes whenever something came in, for a thread that looks out for it.
+    private let arrivals = Atomic<UInt64>(0)
+    private let shared = SharedMember()
     private let current: Mutex<Published>
     private let mailboxes = Mutex<[LoopMailbox?]>([])
     private let pages: PageThread
@@ -80,9 +88,14 @@ final class MemberThread: MemberPort {
     }
     private static let patienceAlone = Instant.Span.seconds(1)
 
-    func post(_ requests: [ClientRequest]) { add { $0.inbox.requests += requests } }
+    func post(_ requests: [ClientRequest]) {
+        var inbox = Inbox()
+        inbox.requests = requests
+        if !tookBriefTurn(inbox) { add { $0.inbox.requests += requests } }
+    }
     func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
-    func fail(_ reason: String) { add { if $0.failure == nil { $0.failure = reason } } }
+    func fail(_ reason: String) { fail(.store(reason)) }
+    private func fail(_ failure: MemberFailure) { add { if $0.failure == nil { $0.failure = failure } } }
     /// Makes the thread come round, without a turn if there is nothing to do.
     func nudge() { add { _ in } }
     func stallForTest() { add { $0.isStalled = true } }
@@ -92,6 +105,9 @@ final class MemberThread: MemberPort {
 
     /// How many were taken: a member that stands still must not fill the memory with its peers' words.
     func receive(_ messages: [Raft.Message]) -> Int {
+        var inbox = Inbox()
+        inbox.messages = messages
+        if tookBriefTurn(inbox) { return messages.count }
         var taken = 0
         add { state in
             taken = min(messages.count, max(0, MemberThread.largestMessageCount - state.inbox.messages.count))
@@ -115,12 +131,45 @@ final class MemberThread: MemberPort {
     }
 
     private func add(_ change: (inout Incoming) -> Void) {
-        let wasParked = incoming.withLock { state in
+        let wasAsleep = incoming.withLock { state in
             change(&state)
-            defer { state.isParked = false }
-            return state.isParked
+            defer { (state.isParked, state.isAsleep) = (false, false) }
+            return state.isAsleep
         }
-        if wasParked { signal.wake() }
+        arrivals.wrappingAdd(1, ordering: .releasing)
+        if wasAsleep { signal.wake() }
+    }
+
+    /// Takes a turn on the thread that `inbox` arrived on, if it is a brief one and the member thread sleeps, so that what came before
+    /// has been dealt with.
+    private func tookBriefTurn(_ inbox: Inbox) -> Bool {
+        guard inbox.isBrief, incoming.withLock({ $0.isParked }) else { return false }
+        var isTaken = false
+        shared.takeIfFree { member in
+            let now = SystemClock.now()
+            // Still parked, with the lock held: it can take no turn before this one has ended.
+            guard incoming.withLock({ $0.isParked && ($0.wake.map { $0 > now } ?? true) }) else { return }
+            do throws(MemberFailure) {
+                guard let output = try member.briefTurn(inbox, now: now) else { return }
+                isTaken = true
+                answer(output.answers, nil)
+                if let wake = output.nextWake { wakeThread(by: wake) }
+            } catch {
+                isTaken = true
+                fail(error)
+            }
+        }
+        return isTaken
+    }
+
+    /// Has the thread sleep no longer than until `wake`.
+    private func wakeThread(by wake: Instant) {
+        let isLate = incoming.withLock { state in
+            guard state.wake.map({ wake < $0 }) ?? true else { return false }
+            state.wake = wake
+            return true
+        }
+        if isLate { add { _ in } }
     }
 
     func background<Value: Sendable>(
@@ -152,6 +201,7 @@ final class MemberThread: MemberPort {
             try loop(member)
             onEnd(nil)
         } catch {
+            shared.end()
             onEnd(error)
         }
     }
@@ -163,16 +213,17 @@ final class MemberThread: MemberPort {
         var known = published.status.membership
         link.update(known)
         var nextWake: Instant? = SystemClock.now()
+        var lingering = Lingering()
+        var lingers = false
+        shared.begin(member)
         while true {
-            guard let inbox = try take(until: nextWake) else {
+            guard let inbox = try take(until: nextWake, &lingering, lingers) else {
+                shared.end()
                 try settle(member)
                 return try member.close()
             }
-            let now = SystemClock.now()
-            turns.began(now)
-            let output = try member.turn(inbox, now: now)
-            deliver(output)
-            turns.ended()
+            lingers = MemberDaemon.loopCount > 1 && lingering.done(requests: inbox.requests.count) { ThreadUsage.coreLosses }
+            let output = try turn(inbox)
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             if let preparation = output.segmentPreparation { prepare(preparation) }
             if let installation = output.installation { pages.install(installation) }
@@ -185,6 +236,21 @@ final class MemberThread: MemberPort {
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
         }
+    }
+
+    private func turn(_ inbox: Inbox) throws(MemberFailure) -> TurnOutput {
+        var output = TurnOutput()
+        var old: Published?
+        try shared.take { (member) throws(MemberFailure) in
+            let now = SystemClock.now()
+            turns.began(now)
+            output = try member.turn(inbox, now: now)
+            old = show(output)
+            turns.ended()
+        }
+        // The old state's last reference may go here, on this thread, and with it pages and nodes.
+        withExtendedLifetime(old) {}
+        return output
     }
 
     /// How long a stop waits for what the member does before it.
@@ -200,15 +266,15 @@ final class MemberThread: MemberPort {
                 defer { state.inbox = Inbox() }
                 return (state.inbox, state.failure)
             }
-            if let failure { throw .store(failure) }
+            if let failure { throw failure }
             turns.began(now)
             let output = try member.turn(inbox, now: now)
             turns.ended()
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             if output.isSettled { return }
-            incoming.withLock { $0.isParked = $0.inbox.isEmpty }
+            incoming.withLock { $0.isAsleep = $0.inbox.isEmpty }
             signal.wait(min(.milliseconds(20), (output.nextWake ?? deadline) - SystemClock.now()))
-            incoming.withLock { $0.isParked = false }
+            incoming.withLock { $0.isAsleep = false }
             pulse.beat()
             now = SystemClock.now()
         }
@@ -222,40 +288,66 @@ final class MemberThread: MemberPort {
         }
     }
 
-    /// What has arrived, after sleeping while there is nothing; nil when it is time to stop.
-    private func take(until wake: Instant?) throws(MemberFailure) -> Inbox? {
+    /// What has arrived, after waiting while there is nothing; nil when it is time to stop.
+    private func take(
+        until firstWake: Instant?, _ lingering: inout Lingering, _ mayLinger: Bool
+    ) throws(MemberFailure) -> Inbox? {
+        incoming.withLock { $0.wake = firstWake }
+        var lingers = mayLinger
         while true {
             pulse.beat()
             if incoming.withLock({ $0.isStalled }) { TestHooks.stallForever() }
-            let (inbox, isStopping, failure, mustSleep) = incoming.withLock { state in
-                let isDue = wake.map { $0 <= SystemClock.now() } ?? false
-                let mustSleep = state.inbox.isEmpty && !state.isStopping && state.failure == nil && !isDue
-                state.isParked = mustSleep
+            let seen = arrivals.load(ordering: .acquiring)
+            let (inbox, isStopping, failure, mustWait, wake) = incoming.withLock { state in
+                let isDue = state.wake.map { $0 <= SystemClock.now() } ?? false
+                let mustWait = state.inbox.isEmpty && !state.isStopping && state.failure == nil && !isDue
+                state.isParked = mustWait
+                state.isAsleep = mustWait && !lingers
                 defer { state.inbox = Inbox() }
-                return (state.inbox, state.isStopping, state.failure, mustSleep)
+                return (state.inbox, state.isStopping, state.failure, mustWait, state.wake)
             }
-            if let failure { throw .store(failure) }
+            if let failure { throw failure }
             if isStopping { return nil }
-            if !mustSleep { return inbox }
-            signal.wait(wake.map { $0 - SystemClock.now() })
-            incoming.withLock { $0.isParked = false }
-            if wake.map({ $0 <= SystemClock.now() }) ?? false { continue }
+            if !mustWait { return inbox }
+            if lingers {
+                if lookOut(seen, until: wake) { lingering.wasRewarded() } else { lingering.wasDisappointed() }
+                lingers = false
+            } else {
+                signal.wait(wake.map { $0 - SystemClock.now() })
+            }
+            incoming.withLock { ($0.isParked, $0.isAsleep) = (false, false) }
         }
     }
 
-    private func deliver(_ output: TurnOutput) {
-        guard let published = output.published else { return }
-        // The old state's last reference may go here, on this thread, and with it pages and nodes: outside the lock.
+    /// Waits a short while for something to come in, without sleeping. Whether it came.
+    private func lookOut(_ seen: UInt64, until wake: Instant?) -> Bool {
+        let end = SystemClock.now() + Instant.Span(nanoseconds: Lingering.longest)
+        let last = min(end, wake ?? end)
+        while arrivals.load(ordering: .acquiring) == seen {
+            guard SystemClock.now() < last else { return false }
+            ThreadUsage.spinHint()
+        }
+        return true
+    }
+
+    /// Makes a turn's state visible, and then its answers leave. Returns the state before.
+    private func show(_ output: TurnOutput) -> Published? {
+        guard let published = output.published else { return nil }
         let old = current.withLock { state in
             defer { state = published }
             return state
         }
+        answer(output.answers, published)
+        return old
+    }
+
+    private func answer(_ answers: [(ReplyAddress, MemberAnswer)], _ published: Published?) {
+        guard published != nil || !answers.isEmpty else { return }
         let boxes = mailboxes.withLock { $0 }
         var byLoop = [[LoopMailbox.Answer]](repeating: [], count: boxes.count)
-        for (address, answer) in output.answers where address.loop < boxes.count {
+        for (address, answer) in answers where address.loop < boxes.count {
             byLoop[address.loop].append((address.request, answer))
         }
         for (index, box) in boxes.enumerated() { box?.deliver(byLoop[index], published) }
-        withExtendedLifetime(old) {}
     }
 }

@@ -40,6 +40,8 @@ struct ClusterSimulation {
     var nextPayload: UInt64 = 0
     var delivered = 0
     var answeredReads = 0
+    /// Messages that were to change nothing, and did not.
+    var routine = 0
     /// There was no leader after healing, for a reason that is known.
     var heldUp = false
 
@@ -203,7 +205,14 @@ struct ClusterSimulation {
             return
         }
         delivered += 1
+        let before = members[position].node.flatMap { $0.isRoutine(message) ? $0.standing : nil }
         try members[position].node?.step(message, now: now)
+        if let before {
+            routine += 1
+            guard members[position].node?.standing == before else {
+                throw Violation(description: "\(message.kind) to \(message.to) was no routine in \(before)")
+            }
+        }
         try pump(position)
         if message.kind == .snapshot, let sender = members.firstIndex(where: { $0.id == message.from }) {
             members[sender].node?.reportSnapshot(message.to, succeeded: true)
@@ -293,5 +302,12 @@ struct ClusterSimulation {
             members[position].disk.machine = machine
         }
         try pump(position)
+    }
+}
+
+extension RaftNode {
+    /// What no routine message may change.
+    fileprivate var standing: [UInt64] {
+        [term, vote, UInt64(role.rawValue), leader, commit, applied, lastIndex, self.term(at: lastIndex) ?? 0, firstIndex]
     }
 }

@@ -24,12 +24,14 @@ struct RandomisedClusterTests {
     func keepsItsPromises(founders: Int, spares: Int, usual: UInt64) {
         var applied: LogIndex = 0
         var reads = 0
+        var routine = 0
         var heldUp = 0
         for seed in Self.seeds(usual) {
             do {
                 let simulation = try run(founders: founders, spares: spares, seed: seed)
                 applied += simulation.checker.maximumApplied
                 reads += simulation.answeredReads
+                routine += simulation.routine
                 if simulation.heldUp { heldUp += 1 }
             } catch {
                 Issue.record("seed \(seed), \(founders) founders: \(error)")
@@ -38,6 +40,7 @@ struct RandomisedClusterTests {
         #expect(heldUp * 100 <= max(100, Self.seeds(usual).count), "\(heldUp) clusters waited for a former voter")
         // The world must not be so bad that nothing was tested.
         #expect(applied > 100 && reads > 20, "applied \(applied), reads \(reads)")
+        #expect(founders == 1 || routine > 1000, "\(routine) routine messages")
     }
 
     @Test func sameSeedSameHistory() throws {
