@@ -3,7 +3,7 @@ SWIFT ?= swift
 BUILD_DEPENDENCIES = libnghttp2-dev libssl-dev libsystemd-dev libyaml-dev libcrypt-dev pkg-config python3 python3-venv
 RUN_FLAGS ?= --data-dir default.etcd
 
-.PHONY: deb run test build debug unit conformance format lint simulate bench dependencies clean
+.PHONY: deb run test build debug unit conformance format lint simulate bench bench-behind bench-proxy bench-reads dependencies clean
 
 run: build
 	.build/release/quorate member $(RUN_FLAGS)
@@ -42,11 +42,16 @@ bench: dependencies
 	$(SWIFT) build -c release --product quorate-bench
 	.build/release/quorate-bench $(BENCH)
 
-# How much a client that lists everything disturbs the others; MEGABYTES of data.
 bench-proxy: build
 	$(SWIFT) build -c release --product quorate-bench
 	Tests/Conformance/run proxy
 
+# What a watcher far behind does to writers.
+bench-behind: build
+	$(SWIFT) build -c release --product quorate-bench
+	Tests/Conformance/run behind
+
+# How much a client that lists everything disturbs the others; MEGABYTES of data.
 bench-reads: build
 	Tests/Conformance/run reads $(MEGABYTES)
 

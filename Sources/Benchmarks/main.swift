@@ -6,7 +6,9 @@ let benchmarks: [(name: String, run: () -> Void)] = [
     ("lease", runLeaseBenchmark),
 ]
 
-if CommandLine.arguments.dropFirst().first == "range-load" { exit(runRangeLoad(Array(CommandLine.arguments.dropFirst(2)))) }
+for kind in [NetworkLoad.Kind.range, .put] where CommandLine.arguments.dropFirst().first == "\(kind.rawValue)-load" {
+    exit(runNetworkLoad(kind, Array(CommandLine.arguments.dropFirst(2))))
+}
 let wanted = CommandLine.arguments.dropFirst()
 for name in wanted where !benchmarks.contains(where: { $0.name == name }) {
     print("quorate-bench: there is no benchmark \"\(name)\"; there are: \(benchmarks.map(\.name).joined(separator: ", "))")

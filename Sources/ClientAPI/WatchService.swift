@@ -18,6 +18,12 @@ public final class WatchService {
     private var isScheduled = false
     /// When the next slice may be delivered, in nanoseconds of the event loop's clock.
     private var restsUntil = NIODeadline.uptimeNanoseconds(0)
+    /// The same for those behind.
+    private var isReadingScheduled = false
+    private var readsHistoryFrom = NIODeadline.uptimeNanoseconds(0)
+    /// What the loop had handled, and the store's newest revision, after the last of their slices.
+    private var activityBefore: UInt64 = 0
+    private var busyUntil = NIODeadline.uptimeNanoseconds(0)
     /// Told when the first stream opens and the last closes: without one, nobody needs to hear of published states.
     public var onWatchingChanged: (Bool) -> Void = { _ in }
 
@@ -71,18 +77,30 @@ public final class WatchService {
 
     public func progressTick() { hub.progressTick() }
 
-    /// Delivers a slice, and lets the loop's other work have its turn before the next.
+    /// Delivers what is due.
     func goOn() {
-        guard !isScheduled else { return }
-        let now = NIODeadline.now()
-        guard now >= restsUntil else { return schedule(at: restsUntil) }
         do {
-            let more = try hub.step()
-            count()
-            restsUntil = now + rest()
-            if more { schedule(at: restsUntil) }
+            try tellNews()
+            try readHistory()
         } catch {
             member.port.fail("\(error)")
+        }
+    }
+
+    /// A slice for watchers that hear of changes as they happen; then the loop's other work has its turn before the next.
+    private func tellNews() throws {
+        guard !isScheduled else { return }
+        let now = NIODeadline.now()
+        if now >= restsUntil {
+            try hub.stepSynced()
+            count()
+            restsUntil = now + rest()
+            guard hub.hasNews else { return }
+        }
+        isScheduled = true
+        schedule(at: restsUntil) { [self] in
+            isScheduled = false
+            goOn()
         }
     }
 
@@ -90,16 +108,40 @@ public final class WatchService {
     /// waits about as long as this one took, so that it carries more changes to a write; a lone change is delivered at once.
     private func rest() -> TimeAmount { min(.microseconds(Int64(hub.watchersReached) * 4), .milliseconds(1)) }
 
-    private func schedule(at deadline: NIODeadline) {
-        isScheduled = true
-        let goOn = { [self] in
-            isScheduled = false
-            self.goOn()
+    /// A slice for watchers that are behind. While the loop serves others, or the member takes writes, such slices leave them most of
+    /// the time, whatever a slice costs on this machine: the watcher is late anyway, and what it is sent keeps its client, which may
+    /// be next to the member, busy as well.
+    private func readHistory() throws {
+        guard !isReadingScheduled, hub.hasReadyBehind else { return }
+        let began = NIODeadline.now()
+        if began >= readsHistoryFrom {
+            try hub.stepBehind()
+            count()
+            let activity = member.handled &+ UInt64(hub.newestRevision)
+            let ended = NIODeadline.now()
+            let rest = min((ended - began) * WatchService.restsPerSlice, WatchService.longestRest)
+            if activity != activityBefore { busyUntil = ended + WatchService.longestSilence }
+            activityBefore = activity
+            readsHistoryFrom = ended < busyUntil ? ended + rest : ended
         }
+        guard hub.hasReadyBehind else { return }
+        isReadingScheduled = true
+        schedule(at: readsHistoryFrom) { [self] in
+            isReadingScheduled = false
+            goOn()
+        }
+    }
+
+    private static let restsPerSlice = 7
+    private static let longestRest = TimeAmount.milliseconds(5)
+    /// So long after a request another one is likely to come.
+    private static let longestSilence = TimeAmount.milliseconds(50)
+
+    private func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) {
         if deadline <= .now() {
-            eventLoop.assumeIsolated().execute(goOn)
+            eventLoop.assumeIsolated().execute(body)
         } else {
-            eventLoop.assumeIsolated().scheduleTask(deadline: deadline, goOn)
+            eventLoop.assumeIsolated().scheduleTask(deadline: deadline, body)
         }
     }
 }

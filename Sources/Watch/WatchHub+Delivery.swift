@@ -46,7 +46,7 @@ extension WatchHub {
     }
 
     /// Watchers whose next revision is the synced ones' next join them.
-    private func promoteCaughtUp() {
+    func promoteCaughtUp() {
         for watcher in unsynced where watcher.next == position + 1 {
             watcher.state = .synced
             synced.insert(watcher)

@@ -43,6 +43,7 @@ public final class WatchHub {
         position = view.currentRevision
     }
 
+    public var newestRevision: Int64 { view.currentRevision }
     public var watcherCount: Int { synced.count + unsynced.count }
     public var slowWatcherCount: Int { unsynced.count }
     public var streamCount: Int { streams.count }
@@ -83,15 +84,34 @@ public final class WatchHub {
 
     /// Delivers at most one slice to the synced watchers and one to those behind; true when there is more to do now.
     public func step() throws(StoreError) -> Bool {
-        watchersReached = 0
-        if position < view.currentRevision { try deliverToSynced() }
-        if !unsynced.isEmpty { try deliverToUnsynced() }
-        answerProgressRequests()
-        return position < view.currentRevision || unsynced.contains { isReady($0) }
+        try stepSynced()
+        try stepBehind()
+        return hasNews || hasReadyBehind
     }
 
-    /// A watcher behind can go on: its start has come, and its peer takes more.
-    func isReady(_ watcher: Watcher) -> Bool { watcher.next <= view.currentRevision && watcher.stream.output.isWritable }
+    /// Synced watchers have not been told of everything.
+    public var hasNews: Bool { position < view.currentRevision }
+
+    /// A slice for the synced watchers.
+    public func stepSynced() throws(StoreError) {
+        watchersReached = 0
+        if hasNews { try deliverToSynced() }
+        promoteCaughtUp()
+        answerProgressRequests()
+    }
+
+    /// Some watcher reads history now, and its peer takes more.
+    public var hasReadyBehind: Bool { unsynced.contains { isReady($0) } }
+
+    /// A slice for those behind; a piece of work of its own, which may wait while others have something more urgent to do.
+    public func stepBehind() throws(StoreError) {
+        guard !unsynced.isEmpty else { return }
+        try deliverToUnsynced()
+        answerProgressRequests()
+    }
+
+    /// A watcher behind can go on: it lacks what the synced ones have been told of, and its peer takes more.
+    func isReady(_ watcher: Watcher) -> Bool { watcher.next <= position && watcher.stream.output.isWritable }
 
     func forget(_ watcher: Watcher) {
         watcher.stream.watchers[watcher.id] = nil

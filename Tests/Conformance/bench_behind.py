@@ -1,0 +1,123 @@
+"""What a watcher that is far behind does to writers: rate and latency of puts, without it and while it catches up.
+
+Tests/Conformance/run behind [revisions [puts a second]]     (also: make bench-behind)
+
+The watcher is a socket that throws away what it reads, pinned to one core, so that its own work counts as little as it can. Measured in
+pairs, one without and one with it, on Quorate and on real etcd 3.5. Not a test: it takes a quiet machine.
+"""
+
+import json
+import multiprocessing
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import releases  # noqa: E402
+from harness.daemon import Daemon, etcd, quorate  # noqa: E402
+
+BENCH = releases.ROOT / ".build" / "release" / "quorate-bench"
+PAIRS = 3
+SECONDS = 6
+LONGEST_CATCH_UP = 60
+processes = multiprocessing.get_context("fork")
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def header(name, value):
+    """Literal, without indexing (RFC 7541, 6.2.2)."""
+    return bytes([0, len(name)]) + name + bytes([len(value)]) + value
+
+
+def watch_request(authority):
+    """A gRPC watch of all keys from revision 1 on, with windows so large that they need no updates."""
+    create = b"\x0a\x01\x00" + b"\x12\x01\x00" + b"\x18\x01"
+    message = b"\x0a" + bytes([len(create)]) + create
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/etcdserverpb.Watch/Watch"), (b":authority", authority)]
+    fields += [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
+    settings = struct.pack(">HI", 4, (1 << 31) - 1)
+    return (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        + frame(4, 0, 0, settings)
+        + frame(8, 0, 0, struct.pack(">I", (1 << 31) - 1 - 65535))
+        + frame(1, 4, 1, b"".join(header(*field) for field in fields))
+        + frame(0, 0, 1, b"\0" + struct.pack(">I", len(message)) + message)
+    )
+
+
+def watch(port, wanted, seconds, took):
+    """Reads on; notes when so many bytes of events had come, which is nearly all of history."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    room = bytearray(1 << 20)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(seconds)
+        began = time.monotonic()
+        connection.sendall(watch_request(b"127.0.0.1"))
+        seen = 0
+        while seen < wanted:
+            count = connection.recv_into(room)
+            if count == 0:
+                break
+            seen += count
+        took.value = time.monotonic() - began
+        # From here on it hears of changes as they happen.
+        connection.settimeout(None)
+        while connection.recv_into(room):
+            pass
+
+
+def load(port, seconds, rate=None):
+    command = [BENCH, "put-load", "127.0.0.1", port, 10, 50, seconds] + ([rate] if rate else [])
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds + 60, check=True)
+    return json.loads(result.stdout)
+
+
+def fill(member, revisions):
+    port = member.client_port
+    while member.client.revision() < revisions:
+        load(port, 2)
+
+
+def measure(software, revisions, rate, folder):
+    member = Daemon(software, pathlib.Path(folder) / software.name, flags=["--quota-backend-bytes", str(8 << 30)]).start()
+    try:
+        fill(member, revisions)
+        for _ in range(PAIRS):
+            history = member.client.revision()
+            alone = load(member.client_port, SECONDS, rate)
+            took = processes.Value("d", 0)
+            watcher = processes.Process(target=watch, args=(member.client_port, history * 280, LONGEST_CATCH_UP, took))
+            watcher.start()
+            beside = load(member.client_port, SECONDS, rate)
+            watcher.join(0.1 if took.value else LONGEST_CATCH_UP)
+            watcher.terminate()
+            watcher.join()
+            print(
+                f"{software.name:10} behind {history:8}  puts/s {alone['per_second']:8.0f} -> {beside['per_second']:8.0f}"
+                f"  p50 {alone['p50_ms']:6.3f} -> {beside['p50_ms']:6.3f}  p99 {alone['p99_ms']:6.3f} -> {beside['p99_ms']:6.3f} ms"
+                f"  caught up in {took.value:.1f} s",
+                flush=True,
+            )
+    finally:
+        member.stop()
+
+
+def main():
+    revisions = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
+    rate = int(sys.argv[2]) if len(sys.argv) > 2 else 5000
+    with tempfile.TemporaryDirectory(prefix="quorate-behind-") as folder:
+        for software in [quorate(), etcd(releases.newest("3.5"))]:
+            measure(software, revisions, rate, folder)
+
+
+if __name__ == "__main__":
+    main()
