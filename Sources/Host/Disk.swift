@@ -90,4 +90,6 @@ public protocol FileMapping: AnyObject, Sendable {
     var base: UnsafeRawPointer { get }
     /// Bytes of address space reserved.
     var capacity: Int { get }
+    /// The process keeps no memory for the range, which starts at a multiple of 64 KiB; what is read from it is found again.
+    func letGo(of range: Range<Int>)
 }

@@ -29,6 +29,12 @@ final class LinuxFileMapping: FileMapping, @unchecked Sendable {
         base = UnsafeRawPointer(address)
     }
 
+    func letGo(of range: Range<Int>) {
+        let range = range.clamped(to: 0..<capacity)
+        // The kernel's cache keeps the pages. Where the advice is not taken, so does the process.
+        if !range.isEmpty { madvise(UnsafeMutableRawPointer(mutating: base + range.lowerBound), range.count, MADV_DONTNEED) }
+    }
+
     deinit {
         MappedRanges.shared.remove(registration)
         munmap(UnsafeMutableRawPointer(mutating: base), capacity)

@@ -1,4 +1,5 @@
 import Backend
+import Host
 import LinuxHost
 import Member
 import PageStore
@@ -42,6 +43,11 @@ final class PageThread: Sendable {
         signal.wake()
     }
 
+    /// Pages that have been read stay mapped, and count as the process's memory, until they are let go. Mapping what is still needed again
+    /// costs a fault for 64 KiB of it.
+    private static let mappingParts = 8
+    private static let mappingPause = Instant.Span.seconds(1)
+
     func nudge() { signal.wake() }
     func stallForTest() { work.withLock { $0.isStalled = true } }
 
@@ -53,6 +59,8 @@ final class PageThread: Sendable {
     /// Runs until stopped, and carries out what is left then.
     func run(_ first: PageCommitter, _ opening: StateMachineOpening, _ outcomes: Outcomes) {
         var committer = first
+        var part = 0
+        var letsGoAt = SystemClock.now() + PageThread.mappingPause
         while true {
             pulse.beat()
             if work.withLock({ $0.isStalled }) { TestHooks.stallForever() }
@@ -68,9 +76,14 @@ final class PageThread: Sendable {
                     return outcomes.failed("\(error)")
                 }
             }
+            if SystemClock.now() >= letsGoAt {
+                committer.file.letGo(part: part, of: PageThread.mappingParts)
+                part = (part + 1) % PageThread.mappingParts
+                letsGoAt = SystemClock.now() + PageThread.mappingPause
+            }
             if items.isEmpty {
                 if isStopping { return }
-                signal.wait(nil)
+                signal.wait(letsGoAt - SystemClock.now())
             }
         }
     }

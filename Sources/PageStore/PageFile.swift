@@ -209,6 +209,14 @@ public final class PageFile: Sendable {
         }
     }
 
+    /// Lets one of so many parts of a mapped file go from the process's memory. Readers find their pages again, in the kernel's cache or on
+    /// the disk.
+    public func letGo(part: Int, of parts: Int) {
+        let (mapping, size) = state.withLock { ($0.source?.mapping, $0.fileSize) }
+        let step = (size / parts + 1 + 0xffff) & ~0xffff
+        mapping?.letGo(of: part * step..<(part + 1) * step)
+    }
+
     /// Open read transactions.
     public var openReaders: Int { state.withLock { $0.readers.reduce(0) { $0 + $1.count } } }
 }

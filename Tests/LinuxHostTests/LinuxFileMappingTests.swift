@@ -17,6 +17,19 @@ import Testing
         #expect(mapping.base.load(fromByteOffset: (1 << 20) + 4, as: UInt8.self) == UInt8(ascii: "n"))
     }
 
+    @Test func whatWasLetGoIsFoundAgain() throws {
+        let scratch = ScratchDirectory()
+        let file = try LinuxDisk().open(scratch.path + "/db", .createNew(permissions: 0o600))
+        try bytes("kept").withUnsafeBytes { try file.write($0, at: 1 << 16) }
+        let mapping = try #require(try file.map(capacity: 1 << 20))
+        for range in [0..<1 << 17, 1 << 16..<1 << 30, 1 << 30..<1 << 31] {
+            #expect(mapping.base.load(fromByteOffset: 1 << 16, as: UInt8.self) == UInt8(ascii: "k"))
+            mapping.letGo(of: range)
+        }
+        #expect(mapping.base.load(fromByteOffset: 1 << 16, as: UInt8.self) == UInt8(ascii: "k"))
+        file.close()
+    }
+
     @Test func emptyRangesAreRefused() throws {
         let scratch = ScratchDirectory()
         let file = try LinuxDisk().open(scratch.path + "/db", .createNew(permissions: 0o600))
