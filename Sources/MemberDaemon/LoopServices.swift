@@ -91,9 +91,9 @@ final class LoopServices {
                 versions.count(procedure, stream)
             })
         self.link = link
-        if listener == .client, MemberDaemon.loopCount > 1 {
+        if listener == .client {
             let linger = LoopLinger(loop.eventLoop)
-            link.onBurst = { linger.served(requests: $0) }
+            link.onBurst = { if member.mayLinger { linger.served(requests: $0) } }
         }
         let isForGRPCOnly = listener == .client && serving.isSplit
         http =

@@ -46,6 +46,7 @@ final class MemberThread: MemberPort {
     /// Changes whenever something came in, for a thread that looks out for it.
     private let arrivals = Atomic<UInt64>(0)
     private let shared = SharedMember()
+    private let isAlone = Atomic(false)
     private let current: Mutex<Published>
     private let mailboxes = Mutex<[LoopMailbox?]>([])
     private let pages: PageThread
@@ -80,6 +81,10 @@ final class MemberThread: MemberPort {
     // MARK: from any thread
 
     var published: Published { current.withLock { $0 } }
+
+    /// Whether threads may look out for work before they sleep: not on a single core, and not where a request has to wait for other members
+    /// anyway, which may be on the same cores.
+    var mayLinger: Bool { isAlone.load(ordering: .relaxed) }
 
     var stall: Instant.Span? {
         guard !turns.isAtRest, let taken = turns.stall(at: SystemClock.now(), patience: electionTimeout) else { return nil }
@@ -222,7 +227,7 @@ final class MemberThread: MemberPort {
                 try settle(member)
                 return try member.close()
             }
-            lingers = MemberDaemon.loopCount > 1 && lingering.done(requests: inbox.requests.count) { ThreadUsage.coreLosses }
+            lingers = mayLinger && lingering.done(requests: inbox.requests.count) { ThreadUsage.coreLosses }
             let output = try turn(inbox)
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             if let preparation = output.segmentPreparation { prepare(preparation) }
@@ -337,6 +342,7 @@ final class MemberThread: MemberPort {
             defer { state = published }
             return state
         }
+        isAlone.store(MemberDaemon.loopCount > 1 && published.status.isOnlyVoter, ordering: .relaxed)
         answer(output.answers, published)
         return old
     }
