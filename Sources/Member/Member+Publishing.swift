@@ -26,6 +26,8 @@ extension Member {
     /// The earliest moment something has to be done without anything arriving.
     func nextWake(_ now: Instant) -> Instant? {
         if settling?.step == .resetting { return now + .milliseconds(1) }
+        // What this turn's last entries completed is told at once.
+        if settling == nil, isPublished, !isReady, machine.membership.clusterVersion != nil { return now }
         // Work in portions goes on at once.
         if machine.store.isCompacting { return now }
         var wakes = [
