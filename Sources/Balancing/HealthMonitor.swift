@@ -23,7 +23,8 @@ public struct HealthMonitor: Sendable {
     var nextID: UInt32 = 1
     var clusterID: UInt64?
     var membership: MembershipRefresh
-    private var pin = ClusterPin()
+    /// What is provisional is not for the next start.
+    private(set) var pin = ClusterPin()
     private var published: BalancingView?
     private var effects: [HealthEffect] = []
 
@@ -139,12 +140,13 @@ public struct HealthMonitor: Sendable {
         let found = entries.map { entry in
             ClusterPin.Sighting(
                 clusterID: entry.health.condition == .up ? entry.health.report?.clusterID : nil,
-                isSettled: entry.health.hasBeenProbed)
+                isSettled: entry.health.hasBeenProbed, isSeed: entry.isSeed)
         }
         switch pin.judge(found, current: clusterID, isFixed: settings.clusterID != nil, now: now, patience: settings.repinAfter) {
         case .keep: break
         case .pin(let id):
-            if let old = clusterID { note(.clusterChanged(from: old, to: id)) } else { note(.clusterPinned(id)) }
+            if let old = clusterID, old != id { note(.clusterChanged(from: old, to: id)) }
+            if clusterID == nil { note(.clusterPinned(id)) }
             clusterID = id
             store()
         }
@@ -189,7 +191,11 @@ public struct HealthMonitor: Sendable {
 
     /// After the view is out, so that nobody who leaves an endpoint comes back to it.
     private mutating func leaveBadEndpoints(_ now: Instant) {
-        guard entries.contains(where: { $0.standing == .serving }) else { return }
+        guard entries.contains(where: { $0.standing == .serving }) else {
+            // While nobody serves any endpoint may be chosen again, and will have to be left again.
+            for index in entries.indices { entries[index].wasLeft = false }
+            return
+        }
         for index in entries.indices where !entries[index].wasLeft {
             guard let reason = entries[index].health.leaveReason(now: now, fall: settings.fall) else { continue }
             entries[index].wasLeft = true
@@ -216,10 +222,15 @@ struct ClusterPin: Sendable {
         var clusterID: UInt64?
         /// Its first probe is over.
         var isSettled: Bool
+        /// Named by the operator, not by whichever cluster answered first.
+        var isSeed: Bool
     }
 
     enum Decision: Equatable { case keep, pin(UInt64) }
 
+    /// Pinned while no more than half of the seeds had answered: as soon as more than half are in one cluster, that is the one.
+    /// Otherwise the only endpoint that answers after a start, should it be of another cluster, would forbid all others for good.
+    private(set) var isProvisional = false
     /// Since when every answering endpoint has been in this other cluster.
     private var other: (id: UInt64, since: Instant)?
 
@@ -233,7 +244,13 @@ struct ClusterPin: Sendable {
             guard let first = seen.first, sightings.allSatisfy(\.isSettled) else { return .keep }
             let counted = seen.map { id in (id: id, count: seen.count { $0 == id }) }
             let most = counted.map(\.count).max() ?? 0
-            return .pin(counted.first { $0.count == most }?.id ?? first)
+            let pinned = counted.first { $0.count == most }?.id ?? first
+            isProvisional = !isAgreed(pinned, sightings)
+            return .pin(pinned)
+        }
+        if isProvisional, let agreed = seen.first(where: { isAgreed($0, sightings) }) {
+            isProvisional = false
+            return .pin(agreed)
         }
         guard !isFixed, let candidate = seen.first, candidate != current, seen.allSatisfy({ $0 == candidate }),
             seen.count * 2 > sightings.count
@@ -245,5 +262,11 @@ struct ClusterPin: Sendable {
         guard let other, now - other.since >= patience else { return .keep }
         self.other = nil
         return .pin(candidate)
+    }
+
+    /// More than half of the seeds are in this cluster.
+    private func isAgreed(_ id: UInt64, _ sightings: [Sighting]) -> Bool {
+        let seeds = sightings.filter(\.isSeed)
+        return seeds.count { $0.clusterID == id } * 2 > seeds.count
     }
 }

@@ -117,6 +117,9 @@ extension HealthMonitor {
     }
 
     mutating func store() {
-        want(.store(KnownCluster(clusterID: clusterID, seeds: membership.seeds, members: membership.members)))
+        want(
+            .store(
+                KnownCluster(clusterID: pin.isProvisional ? nil : clusterID, seeds: membership.seeds, members: membership.members)
+            ))
     }
 }

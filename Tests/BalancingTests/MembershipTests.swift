@@ -119,6 +119,33 @@ struct MembershipTests {
         #expect(world.standing(address(1)) == .forbidden)
     }
 
+    /// Found by the simulator: the one endpoint of another cluster answered first, and all others were forbidden for good.
+    @Test func whoAnswersFirstDoesNotDecideForTheOthers() {
+        var world = World(
+            seeds: seeds, behaviours: [address(1): .inCluster(7), address(2): .refuses, address(3): .refuses])
+        world.run(100)
+        #expect(world.monitor.pinnedCluster == 7)
+        #expect(world.stored.allSatisfy { $0.clusterID == nil })
+        for seed in seeds.dropFirst() { world.behaviours[seed.address] = .works }
+        world.run(15_000)
+        #expect(world.monitor.pinnedCluster == World.cluster)
+        #expect(world.standing(address(1)) == .forbidden)
+        #expect(world.stored.last?.clusterID == World.cluster)
+    }
+
+    /// Found by the simulator: a stream that went to a slow endpoint when there was no other stayed there for good.
+    @Test func anEndpointIsLeftAgainAfterNobodyServed() {
+        var world = World(seeds: seeds, behaviours: [address(1): .hangs])
+        world.run(5_000)
+        #expect(world.left.map(\.address) == [address(1)])
+        for number in 2...3 { world.behaviours[address(number)] = .refuses }
+        world.run(5_000)
+        world.forgetWhatHappened()
+        world.behaviours[address(2)] = .works
+        world.run(15_000)
+        #expect(world.left.contains { $0.address == address(1) })
+    }
+
     @Test func theOperatorsClusterIsPinnedWhateverIsFound() {
         var settings = BalancingSettings()
         settings.clusterID = 7
