@@ -89,8 +89,8 @@ let rooms: [Target] = [
     room(
         "ClusterSimulation",
         [
-            "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "EtcdAPI", "Records", "Raft",
-            "Host", "Bytes",
+            "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "Forwarding", "Balancing",
+            "EtcdAPI", "Records", "Raft", "Host", "Bytes",
         ]),
     room(
         "Commands",

@@ -1,4 +1,6 @@
 import Backend
+import EtcdAPI
+import Forwarding
 import Host
 import Member
 import PageStore
@@ -57,6 +59,15 @@ enum BugSwitches {
             $0.syncs += 1
             return $0.syncs % 2 == 1
         }
+    }
+
+    /// A watch's creation as sent to the next member, one revision late.
+    static func resumedLate(_ message: [UInt8]) -> [UInt8] {
+        guard let request = try? WatchRequest(decoding: Array(message.dropFirst(MessageSplitter.prefixSize))),
+            case .createRequest(var create) = request.requestUnion, create.startRevision > 1
+        else { return message }
+        create.startRevision += 1
+        return framed(WatchRequest(requestUnion: .createRequest(create)))
     }
 
     /// Commits the applied index alone, before the group it belongs to.

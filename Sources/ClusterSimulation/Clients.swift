@@ -33,9 +33,13 @@ final class Clients {
     private let log: LogChecker
     private let leases: LeaseChecker
     private var pending: [UInt64: Pending] = [:]
+    /// Who waits for an answer besides the checkers: proxies.
+    private var completions: [UInt64: (MemberAnswer) -> Void] = [:]
     private var floorIndex: LogIndex = 0
     private var floorRevision: Int64 = 1
     private(set) var counts = ClientCounts()
+    /// There is a quota: a write that was done may be answered with "no space" while no alarm is up yet. Told the member.
+    var onShortage: ((SimulatedMember) -> Void)?
     private var knowledge: [MemberID: [Int64: (since: Instant, ttl: Int64)]] = [:]
 
     init(_ cluster: SimulatedCluster, _ log: LogChecker, _ leases: LeaseChecker) {
@@ -46,11 +50,13 @@ final class Clients {
 
     // MARK: asking
 
-    func run(_ operation: Operation, at id: MemberID) throws {
+    /// - Parameter completion: told how the member answers, should it do so; not for lease sessions.
+    func run(_ operation: Operation, at id: MemberID, completion: ((FrontReply) -> Void)? = nil) throws {
         guard let member = cluster.runningMember(id), let process = member.process else { return }
         counts.asked += 1
+        var call: UInt64?
         switch operation {
-        case .propose(let request, let physical): propose(request, physical: physical, at: id)
+        case .propose(let request, let physical): call = propose(request, physical: physical, at: id)
         case .leaseSession(let lease, let ttl, let renewals):
             let begun = cluster.now
             propose(.leaseGrant(LeaseGrantRequest(ttl: ttl, id: lease)), physical: false, at: id)
@@ -58,11 +64,31 @@ final class Clients {
         case .range(let request) where request.serializable:
             try check(range: request, on: process.published, floor: nil)
             counts.serializableReads += 1
-        case .range(let request): try read(.range(request), at: id, process)
-        case .readOnlyTransaction(let request): try read(.readOnlyTransaction(request), at: id, process)
-        case .timeToLive(let lease): add(.times(lease), cluster.call(.leaseTimeToLive(lease, keys: true), on: id), at: id)
+        case .range(let request): call = try read(.range(request), at: id, process)
+        case .readOnlyTransaction(let request): call = try read(.readOnlyTransaction(request), at: id, process)
+        case .timeToLive(let lease):
+            call = cluster.call(.leaseTimeToLive(lease, keys: true), on: id)
+            add(.times(lease), call ?? 0, at: id)
+        }
+        guard let completion else { return }
+        if let call { completions[call] = { completion(FrontReply($0)) } } else { completion(.done) }
+    }
+
+    /// Renews a lease at the leader; told the seconds it has again, 0 when there is no such lease, nil when nobody can say.
+    func renew(_ lease: Int64, at leader: MemberID, completion: @escaping (Int64?) -> Void) {
+        let call = cluster.call(.renewLease(lease), on: leader)
+        add(.renewal(lease), call, at: leader)
+        completions[call] = { answer in
+            switch answer {
+            case .leaseRenewed(let ttl): completion(ttl)
+            case .refused(.leaseNotFound): completion(0)
+            default: completion(nil)
+            }
         }
     }
+
+    /// Nobody waits any more.
+    func forget() { completions = [:] }
 
     func call(_ command: MemberCommand, at id: MemberID) {
         guard cluster.runningMember(id) != nil else { return }
@@ -87,21 +113,28 @@ final class Clients {
             kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
     }
 
-    private func propose(_ request: InternalRaftRequest.Request, physical: Bool, at id: MemberID) {
+    @discardableResult
+    private func propose(_ request: InternalRaftRequest.Request, physical: Bool, at id: MemberID) -> UInt64 {
         let (call, requestID) = cluster.propose(request, on: id, afterCompaction: physical)
         log.await(requestID)
         if case .leaseGrant = request { leases.asked(requestID, at: cluster.now) }
         add(.proposal(request, requestID: requestID), call, at: id)
+        return call
     }
 
     /// As the client API does: at once where the published state is the newest there can be.
-    private func read(_ kind: Kind, at id: MemberID, _ process: MemberProcess) throws {
+    ///
+    /// - Returns: the request to the member; nil when none was needed.
+    private func read(_ kind: Kind, at id: MemberID, _ process: MemberProcess) throws -> UInt64? {
         let status = process.published.status
         if status.readsAreLinearizable || cluster.options.bug == .staleRead && status.role == .leader {
             let now = Pending(kind: kind, begun: cluster.now, floorIndex: floorIndex, floorRevision: floorRevision, member: id)
-            return try finishRead(now, process)
+            try finishRead(now, process)
+            return nil
         }
-        add(kind, cluster.call(.readIndex, on: id), at: id)
+        let call = cluster.call(.readIndex, on: id)
+        add(kind, call, at: id)
+        return call
     }
 
     private func keepAlive(_ lease: Int64, ttl: Int64, renewals: Int, from begun: Instant) {
@@ -130,7 +163,7 @@ final class Clients {
         case (.proposal(let request, let id), .applied(let reply)): try finish(request, id, reply, pending, member)
         case (.range, .done), (.readOnlyTransaction, .done): try finishRead(pending, process)
         case (.renewal(let lease), .leaseRenewed):
-            leases.renewed(lease, asked: pending.begun)
+            leases.renewed(lease, asked: pending.begun, now: cluster.now)
             noteLease(lease, ttl: log.model.leases[lease] ?? 0, at: member.id)
             counts.renewals += 1
         case (.times(let lease), .leaseTimes(let remaining, let granted, let keys)):
@@ -138,6 +171,7 @@ final class Clients {
         case (_, .refused): counts.refused += 1
         default: break
         }
+        completions.removeValue(forKey: call)?(answer)
     }
 
     private func finish(
@@ -145,6 +179,11 @@ final class Clients {
     ) throws {
         guard let outcome = log.take(id) else {
             throw Violation("durability", "m\(member.id) acknowledged \(request), which nobody's log holds")
+        }
+        if let onShortage, case .refused(.noSpace) = reply, !outcome.hadAlarm {
+            onShortage(member)
+            counts.refused += 1
+            return
         }
         if let difference = outcome.reply.difference(to: reply, revision: outcome.revision) {
             throw Violation("linearizability", "\(request) at \(outcome.index): \(difference)")
@@ -246,4 +285,14 @@ public struct ClientCounts: Equatable, Sendable {
     public var linearizableReads = 0
     public var serializableReads = 0
     public var renewals = 0
+}
+
+extension FrontReply {
+    init(_ answer: MemberAnswer) {
+        switch answer {
+        case .applied(.refused): self = .refused
+        case .refused(let error): self = error.code == .unavailable ? .unavailable : .refused
+        default: self = .done
+        }
+    }
 }

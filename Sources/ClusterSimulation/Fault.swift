@@ -61,6 +61,8 @@ struct Fault: CustomStringConvertible {
         case lostDisk
         /// A bit of a stopped member's log or snapshot turns.
         case bitFlip(Int)
+        /// An endpoint treats a proxy badly.
+        case upstream(UpstreamTemper)
     }
 
     let number: Int
@@ -91,6 +93,22 @@ struct FaultPlan {
                     number: faults.count, begin: Instant.Span(nanoseconds: time),
                     length: .milliseconds(Int64.random(in: 20...Int64(longest), using: &random)),
                     target: FaultTarget(&random), kind: FaultPlan.draw(profile, &random)))
+        }
+    }
+
+    /// Endpoints of proxies turn bad too. Drawn apart, so that the same faults strike the members with and without proxies.
+    mutating func addUpstreams(seed: UInt64, span: Instant.Span) {
+        var random = SeededRandom(seed: seed ^ 0x7570_7374_7265_616d)
+        var time = Instant.Span.seconds(2).nanoseconds
+        while true {
+            time += Int64.random(in: 100_000_000...1_500_000_000, using: &random)
+            guard time < span.nanoseconds else { return }
+            let longest: Int64 = Int.random(in: 0..<4, using: &random) == 0 ? 8_000 : 2_000
+            faults.append(
+                Fault(
+                    number: faults.count, begin: Instant.Span(nanoseconds: time),
+                    length: .milliseconds(Int64.random(in: 50...longest, using: &random)),
+                    target: .any(Int.random(in: 0..<60, using: &random)), kind: .upstream(UpstreamTemper.bad(&random))))
         }
     }
 

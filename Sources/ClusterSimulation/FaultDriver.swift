@@ -11,6 +11,7 @@ final class FaultDriver {
     private let clients: Clients
     private let leases: LeaseChecker
     private var isOver = false
+    weak var proxies: ProxyWorkload?
     let membership: MembershipDriver
     private(set) var struck = 0
     private var weather = 0
@@ -73,6 +74,7 @@ final class FaultDriver {
         case .defragmentation: clients.call(.defragment, at: member.id)
         case .commitPages: clients.call(.commitPages, at: member.id)
         case .replacement, .visitor, .lostDisk, .bitFlip: try membership.strike(fault, member)
+        case .upstream(let temper): proxies?.strike(fault, temper)
         }
     }
 

@@ -21,6 +21,8 @@ final class LogChecker {
         let reply: ModelReply
         /// After it.
         let revision: Int64
+        /// A NOSPACE alarm was up, so that the model knows of the refusal already.
+        let hadAlarm: Bool
     }
 
     private(set) var model: StoreModel
@@ -33,10 +35,14 @@ final class LogChecker {
     private var asked: Set<UInt64> = []
     private var seen: Set<UInt64> = []
     /// Revocations that no client asked for, told as they enter the model.
-    var onRevocation: ((Int64) throws -> Void)?
+    var onRevocation: ((_ lease: Int64, _ ttl: Int64) throws -> Void)?
     /// Grants as they enter the model: lease, seconds, request id.
     var onGrant: ((Int64, Int64, UInt64) -> Void)?
     var onClientRevocation: ((Int64) -> Void)?
+    /// Puts of clients as they enter the model.
+    var onPut: ((PutRequest) throws -> Void)?
+    /// Alarms that are raised and lifted, and whether a client asked for it.
+    var onAlarm: ((AlarmRequest, Bool) throws -> Void)?
 
     init(smallestTTL: Int64) { model = StoreModel(smallestTTL: smallestTTL) }
 
@@ -82,13 +88,16 @@ final class LogChecker {
         if id != 0, !seen.insert(id).inserted {
             throw Violation("once", "request \(id) is in the log again, at \(entry.index): \(body)")
         }
-        if case .leaseRevoke(let revoke) = body, model.leases[revoke.id] != nil {
-            if asked.contains(id) { onClientRevocation?(revoke.id) } else { try onRevocation?(revoke.id) }
+        if case .leaseRevoke(let revoke) = body, let ttl = model.leases[revoke.id] {
+            if asked.contains(id) { onClientRevocation?(revoke.id) } else { try onRevocation?(revoke.id, ttl) }
         }
+        if case .put(let put) = body { try onPut?(put) }
+        if case .alarm(let alarm) = body { try onAlarm?(alarm, asked.contains(id)) }
         guard let reply = model.apply(body) else { return }
         if case .grant(let lease, let ttl) = reply { onGrant?(lease, ttl, id) }
         guard awaited[id] != nil else { return }
-        awaited[id] = .some(Outcome(index: entry.index, reply: reply, revision: model.revision))
+        awaited[id] = .some(
+            Outcome(index: entry.index, reply: reply, revision: model.revision, hadAlarm: !model.shortOfSpace.isEmpty))
     }
 
     private static func digest(_ bytes: [UInt8]) -> Int {
@@ -136,7 +145,7 @@ extension ModelReply {
             let found = try LeaseGrantResponse(decoding: bytes)
             return compare([found.id, found.ttl, found.header?.revision ?? 0], [id, ttl, revision])
         case .revoke: return compare(try LeaseRevokeResponse(decoding: bytes).header?.revision, revision)
-        case .refused: return nil
+        case .refused, .alarm: return nil
         }
     }
 }

@@ -39,4 +39,17 @@ public enum SeededBug: String, CaseIterable, Sendable {
     case repeatedRequestIDs = "repeated-request-ids"
     /// A member of three that lost its disk comes back under its old id with nothing.
     case emptyComeback = "empty-comeback"
+    /// A proxy sends a write again whose connection broke.
+    case proxyRepeatsWrites = "proxy-repeats-writes"
+    /// A proxy's watches go on one revision late at another member.
+    case proxyResumesLate = "proxy-resumes-late"
+    /// Keep-alives that were not answered are not asked again of the next member.
+    case proxyForgetsKeepAlives = "proxy-forgets-keep-alives"
+    /// Retries go on when their budget is used up.
+    case proxyIgnoresBudget = "proxy-ignores-budget"
+    /// Streams and requests stay at an endpoint that has to be left.
+    case proxyStaysAtHung = "proxy-stays-at-hung"
+
+    /// Needs a proxy in the run.
+    var isOfProxies: Bool { rawValue.hasPrefix("proxy-") }
 }

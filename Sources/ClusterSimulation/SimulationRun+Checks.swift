@@ -24,7 +24,7 @@ extension SimulationRun {
     /// What a crash left is a sound page file, if it is one at all.
     func checkPageFile(of member: SimulatedMember) throws {
         let path = DataDirectory("/data").pageFilePath
-        guard let size = member.disk.contents(path)?.count, size > 4 * cluster.options.pageSize else { return }
+        guard let size = member.disk.size(path), size > 4 * cluster.options.pageSize else { return }
         var options = PageFileOptions()
         options.access = .read
         options.isReadOnly = true
@@ -62,16 +62,20 @@ extension SimulationRun {
     /// Everything works again: a leader is found, writes succeed, everybody catches up, and all hold the same.
     func heal() throws {
         try driver.heal()
+        proxies?.heal()
         let limit = Instant.Span.seconds(40)
         let isBack = try cluster.run(within: limit) { $0.leaders.first?.published?.status.isReady == true }
         try throwEarly()
         guard isBack else { throw Violation("liveness", "no leader within \(limit.seconds) s after healing: \(summary)") }
+        leases.healed(now: cluster.now)
+        try quota?.relieve()
         try checkWrite()
         let isSettled = try cluster.run(within: limit) { _ in self.driver.membership.isIdle }
         try throwEarly()
         guard isSettled else { throw Violation("liveness", "membership does not settle: \(summary)") }
         stopOperations()
         for session in sessions { reattach(session) }
+        try proxies?.checkAfterHealing()
         let isLevel = try cluster.run(within: limit) { _ in self.isLevel }
         try throwEarly()
         guard isLevel else { throw Violation("liveness", "members do not catch up: \(summary)") }
@@ -79,6 +83,7 @@ extension SimulationRun {
         try throwEarly()
         try checkLeasesEnd()
         try checkSessions()
+        try checkMemory()
         for member in belonging { try compare(member) }
     }
 
@@ -117,12 +122,24 @@ extension SimulationRun {
         guard isDone else { throw Violation("lease-late", "leases \(log.model.leases) do not end: \(summary)") }
     }
 
+    /// Nobody asks any more, so when all requests have timed out nothing of them may be left.
+    private func checkMemory() throws {
+        proxies?.close()
+        try cluster.run(for: .seconds(10))
+        try throwEarly()
+        for member in belonging {
+            guard let process = member.process else { continue }
+            let streams = sessions.count { $0.at == member.id && $0.life == member.life }
+            try memory.checkIdle(member, process, streams: streams)
+        }
+    }
+
     private func checkSessions() throws {
         for _ in 0..<3 {
             for session in sessions {
                 session.isWritable = true
                 // A watch that was compacted goes on from there.
-                if session.at == nil { reattach(session) }
+                if session.at == nil || session.isCancelled { reattach(session) }
             }
             for member in cluster.members { if let process = member.process { try deliver(process) } }
         }

@@ -32,7 +32,7 @@ extension SimulationRun {
     /// Every 300 ms, until the end.
     private func tick() throws {
         for session in sessions {
-            let isLost = session.at == nil || cluster.runningMember(session.at ?? 0)?.life != session.life
+            let isLost = session.at == nil || session.isCancelled || cluster.runningMember(session.at ?? 0)?.life != session.life
             let choice = Int.random(in: 0..<40, using: &random)
             if isLost || choice == 0 { reattach(session) }
             if choice == 1 { session.isWritable = false }

@@ -16,6 +16,18 @@ public struct RunSettings: Sendable {
     /// Numbers of the faults and operations to leave out; shrinking adds to them.
     public var withoutFaults: Set<Int> = []
     public var withoutOperations: Set<Int> = []
+    /// Members at the beginning, 1 to 9; by the seed, when nothing is said.
+    public var founders: Int?
+    /// Between two operations of a client, on average; by the seed, when nothing is said.
+    public var operationGap: Instant.Span?
+    /// Whether some of the clients come through proxies; by the seed, when nothing is said.
+    public var withProxies: Bool?
+
+    /// Every eighth seed has a quota that its clients reach, unless there are proxies.
+    var hasQuota: Bool { seed % 8 == 6 && withProxies != true }
+
+    /// Every fourth seed with all faults has proxies.
+    var hasProxies: Bool { withProxies ?? (seed % 4 == 3 && profile == .everything || bug?.isOfProxies == true) }
 
     public init(seed: UInt64) { self.seed = seed }
 }
@@ -30,10 +42,14 @@ public struct RunOutcome: Sendable {
     public var clients: ClientCounts
     public var faults: Int
     public var operations: Int
+    /// One more than the largest number of an operation, of the clients and of those behind proxies.
+    public var operationNumbers: Int
+    public var proxyOperationNumbers: Int
     public var virtualTime: Instant.Span
     public var watchEvents: Int
     public var expirations: Int
     public var hashes: Int
+    public var proxies: ProxyCounts
     /// Different combinations of what members were doing that were seen.
     public var states: Set<UInt64>
 }
@@ -50,12 +66,16 @@ public final class SimulationRun: ClusterObserver {
     let plan: FaultPlan
     let profile: WorkloadProfile
     let operationGap: Int64
+    private(set) var proxies: ProxyWorkload?
+    private(set) var quota: QuotaChecker?
+    let memory: MemoryChecker
     var sessions: [WatchSession] = []
     var random: SeededRandom
     var hashes: [HashPlace: UInt32] = [:]
     var states: Set<UInt64> = []
     private var early: (any Error)?
     private(set) var operations = 0
+    private var nextOperation = 0
     private(set) var isHealed = false
     /// The largest index and revision each member has shown in its present life.
     private var shown: [MemberID: (life: Int, index: LogIndex, revision: Int64)] = [:]
@@ -71,20 +91,27 @@ public final class SimulationRun: ClusterObserver {
         var options = SimulationRun.drawOptions(settings, &random)
         options.bug = settings.bug
         profile = WorkloadProfile(&random)
-        operationGap = [4_000_000, 15_000_000, 60_000_000][Int.random(in: 0..<3, using: &random)]
+        let gap: Int64 = [4_000_000, 15_000_000, 60_000_000][Int.random(in: 0..<3, using: &random)]
+        operationGap = settings.operationGap?.nanoseconds ?? gap
         self.random = random
-        plan = FaultPlan(seed: settings.seed, span: settings.span, profile: settings.profile)
+        var plan = FaultPlan(seed: settings.seed, span: settings.span, profile: settings.profile)
+        if settings.hasProxies { plan.addUpstreams(seed: settings.seed, span: settings.span) }
+        self.plan = plan
         log = LogChecker(smallestTTL: 2)
         cluster = try SimulatedCluster(options, started: false)
+        memory = MemoryChecker(catchUpEntries: options.settings(1).catchUpEntries)
         clients = Clients(cluster, log, leases)
         driver = FaultDriver(cluster, clients, leases)
         cluster.trace = trace
         cluster.observer = self
         // A clock may run a twentieth fast.
         leases.fastestPercent = 106
-        log.onGrant = { [unowned self] id, ttl, request in leases.granted(id, ttl: ttl, requestID: request) }
+        if settings.hasQuota { quota = QuotaChecker(self) }
+        if settings.hasProxies { proxies = ProxyWorkload(self, seed: settings.seed) }
+        driver.proxies = proxies
+        log.onGrant = { [unowned self] id, ttl, request in leases.granted(id, ttl: ttl, requestID: request, now: cluster.now) }
         log.onClientRevocation = { [unowned self] in leases.revokedByClient($0) }
-        log.onRevocation = { [unowned self] in try leases.ended($0, now: cluster.now) }
+        log.onRevocation = { [unowned self] in try leases.ended($0, ttl: $1, now: cluster.now) }
     }
 
     private static func drawOptions(_ settings: RunSettings, _ random: inout SeededRandom) -> ClusterOptions {
@@ -94,12 +121,13 @@ public final class SimulationRun: ClusterObserver {
         let preVote = Int.random(in: 0..<5, using: &random) > 0
         let appendBytes = [1 << 20, 1 << 20, 3000, 200][Int.random(in: 0..<4, using: &random)]
         let segmentSize = [40, 256, 1024][Int.random(in: 0..<3, using: &random)] << 10
-        var options = ClusterOptions(founders: founders, seed: settings.seed) {
+        let members = settings.founders.map { min(9, max(1, $0)) } ?? founders
+        var options = ClusterOptions(founders: members, seed: settings.seed) {
             $0.snapshotCount = snapshotCount
             $0.catchUpEntries = max(5, snapshotCount / 4)
             $0.commitInterval = .milliseconds(commitMilliseconds)
             $0.preVote = preVote
-            $0.quota = nil
+            $0.quota = settings.hasQuota ? QuotaChecker.quota(settings.seed) : nil
             $0.maximumAppendBytes = appendBytes
         }
         options.segmentSize = segmentSize
@@ -118,12 +146,14 @@ public final class SimulationRun: ClusterObserver {
             violation = Violation("error", "\(error)")
         }
         if let violation { cluster.say { "VIOLATION \(violation)" } }
+        defer { proxies?.close() }
         return RunOutcome(
             violation: violation?.description, kind: violation?.kind, digest: cluster.digest, cluster: cluster.counts,
             clients: clients.counts, faults: driver.struck, operations: operations,
+            operationNumbers: nextOperation, proxyOperationNumbers: proxies?.nextCall ?? 0,
             virtualTime: cluster.now - Instant(nanoseconds: 10_000_000_000),
             watchEvents: sessions.reduce(0) { $0 + $1.eventCount }, expirations: leases.expirations, hashes: hashes.count,
-            states: states)
+            proxies: proxies?.counts ?? ProxyCounts(), states: states)
     }
 
     private func runAll() throws {
@@ -131,6 +161,7 @@ public final class SimulationRun: ClusterObserver {
         driver.schedule(plan.faults.filter { !settings.withoutFaults.contains($0.number) })
         scheduleOperation(0, at: cluster.now)
         scheduleSessions()
+        proxies?.begin()
         try cluster.run(for: settings.span)
         try throwEarly()
         try heal()
@@ -148,6 +179,7 @@ public final class SimulationRun: ClusterObserver {
     private func scheduleOperation(_ number: Int, at time: Instant) {
         cluster.schedule(at: time) { [unowned self] in
             if isHealed { return }
+            nextOperation = number + 1
             if !settings.withoutOperations.contains(number) { try operate(number) }
             let gap = Instant.Span(nanoseconds: operationGap / 4 + Int64(operationDraw(number) % UInt64(operationGap) * 3 / 2))
             scheduleOperation(number + 1, at: cluster.now + gap)
@@ -176,6 +208,7 @@ public final class SimulationRun: ClusterObserver {
 
     public func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
         try elections.started(member.id, in: member.published?.status.term ?? 0)
+        proxies?.memberStarted(member)
     }
 
     public func wiped(_ member: SimulatedMember) { elections.forgot(member.id) }
@@ -188,6 +221,8 @@ public final class SimulationRun: ClusterObserver {
     public func ended(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
         shown[member.id] = nil
         for session in sessions where session.at == member.id { session.detach(from: nil) }
+        proxies?.memberEnded(member)
+        quota?.ended(member)
         try checkPageFile(of: member)
     }
 
@@ -233,7 +268,12 @@ public final class SimulationRun: ClusterObserver {
         }
         shown[member.id] = (member.life, index, view.currentRevision)
         let status = process.published.status
-        if status.role == .leader { try elections.leads(member.id, status.term) }
+        if status.role == .leader {
+            try elections.leads(member.id, status.term)
+            leases.leads(member.id, status.term, now: cluster.now)
+        }
+        try memory.check(member, process)
+        quota?.published(member, status)
         noteState()
         if Int.random(in: 0..<40, using: &random) == 0 { try checkHash(of: member, process) }
     }

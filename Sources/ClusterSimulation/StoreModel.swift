@@ -22,6 +22,8 @@ struct StoreModel {
     private(set) var compactRevision: Int64 = -1
     /// Seconds granted, by id.
     private(set) var leases: [Int64: Int64] = [:]
+    /// Members whose NOSPACE alarm is up: while there is one, nothing is written that takes space.
+    private(set) var shortOfSpace: Set<UInt64> = []
     let smallestTTL: Int64
     /// The revision that a transaction under way gives its changes; nil before its first.
     private var current: Int64?
@@ -35,6 +37,13 @@ struct StoreModel {
             current = nil
         }
         switch request {
+        case .put where !shortOfSpace.isEmpty: return .refused(.noSpace)
+        case .leaseGrant where !shortOfSpace.isEmpty: return .refused(.noSpace)
+        case .txn(let transaction) where !shortOfSpace.isEmpty && StoreModel.puts(transaction): return .refused(.noSpace)
+        case .alarm(let alarm) where alarm.alarm == .nospace:
+            if alarm.action == .activate { shortOfSpace.insert(alarm.memberID) }
+            if alarm.action == .deactivate { shortOfSpace.remove(alarm.memberID) }
+            return .alarm
         case .put(let put): return apply(put)
         case .deleteRange(let delete): return .delete(self.delete(delete))
         case .txn(let transaction): return apply(transaction)
@@ -52,6 +61,16 @@ struct StoreModel {
             for key in keys(of: revoke.id) { _ = self.delete(DeleteRangeRequest(key: key)) }
             return .revoke
         default: return nil
+        }
+    }
+
+    private static func puts(_ transaction: TxnRequest) -> Bool {
+        (transaction.success + transaction.failure).contains { operation in
+            switch operation.request {
+            case .requestPut: true
+            case .requestTxn(let nested): puts(nested)
+            default: false
+            }
         }
     }
 
@@ -267,6 +286,8 @@ enum ModelReply: Equatable {
     case compaction
     case grant(id: Int64, ttl: Int64)
     case revoke
+    /// What it says about who has an alarm is not modelled.
+    case alarm
     case refused(EtcdError)
 }
 

@@ -16,6 +16,8 @@ final class WatchSession: WatchOutput {
     private(set) var at: MemberID?
     private(set) var life = 0
     private var stream: WatchStream?
+    /// Its watch ended; it has to create another.
+    private(set) var isCancelled = false
     private(set) var failure: Violation?
     private(set) var eventCount = 0
     private(set) var compactions = 0
@@ -25,8 +27,11 @@ final class WatchSession: WatchOutput {
     /// Where a bug has it go on instead of where it stands.
     private var wrongNext: Int64?
 
-    init(number: Int, request: WatchCreateRequest, checker: LogChecker, bug: SeededBug?) {
+    private let isProxied: Bool
+
+    init(number: Int, request: WatchCreateRequest, checker: LogChecker, bug: SeededBug?, isProxied: Bool = false) {
         self.bug = bug
+        self.isProxied = isProxied
         self.number = number
         self.request = request
         self.checker = checker
@@ -37,16 +42,29 @@ final class WatchSession: WatchOutput {
         guard let process = member.process else { return }
         at = member.id
         life = member.life
+        isCancelled = false
         let hub = process.hub
         hub.advance(to: process.published.view, term: process.published.status.term)
         let stream = hub.open(self)
         self.stream = stream
-        var create = request
-        create.startRevision = wrongNext ?? next ?? request.startRevision
+        var create = nextRequest
+        if let wrongNext { create.startRevision = wrongNext }
         if bug == .repeatedWatchEvents, let next, next > 1 { create.startRevision = next - 1 }
         wrongNext = nil
         hub.handle(WatchRequest(requestUnion: .createRequest(create)), on: stream)
-        if next == nil { next = create.startRevision > 0 ? create.startRevision : process.published.view.currentRevision + 1 }
+        begin(at: process.published.view.currentRevision)
+    }
+
+    /// What it asks for from where it stands.
+    var nextRequest: WatchCreateRequest {
+        var create = request
+        create.startRevision = next ?? request.startRevision
+        return create
+    }
+
+    /// It was created, at a member or proxy whose store is at `revision`.
+    func begin(at revision: Int64) {
+        if next == nil { next = request.startRevision > 0 ? request.startRevision : revision + 1 }
     }
 
     func detach(from member: SimulatedMember?) {
@@ -90,11 +108,15 @@ final class WatchSession: WatchOutput {
             return
         }
         if response.canceled {
-            guard response.compactRevision > next ?? 0 else { throw fail("ended: \(response)") }
+            // A proxy resumes a watch from what it is sure its client knows, which may be less than the client does.
+            guard response.compactRevision > (isProxied ? 0 : next ?? 0) else { throw fail("ended: \(response)") }
             compactions += 1
-            if bug == .lostWatchEvents { wrongNext = response.compactRevision } else { next = response.compactRevision }
-            stream = nil
-            at = nil
+            if bug == .lostWatchEvents {
+                wrongNext = response.compactRevision
+            } else {
+                next = max(next ?? 0, response.compactRevision)
+            }
+            isCancelled = true
             return
         }
         let revision = response.header?.revision ?? 0

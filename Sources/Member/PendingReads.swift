@@ -31,6 +31,8 @@ struct PendingReads {
         self.salt = salt
     }
 
+    var count: Int { next.count + asked.count + ready.reduce(0) { $0 + $1.waiters.count } }
+
     mutating func add(_ reply: ReplyAddress, deadline: Instant) { next.append(Waiter(reply: reply, deadline: deadline)) }
 
     /// The context of a question to ask now, if there is one.

@@ -4,7 +4,9 @@ import ClusterSimulation
 struct Figures {
     static let names = [
         "seeds", "microseconds", "turns", "entries", "acknowledged", "reads", "elections", "faults", "starts", "messages",
-        "watchEvents", "leasesEnded", "snapshotsInstalled", "hashes",
+        "watchEvents", "leasesEnded", "snapshotsInstalled", "hashes", "proxiedCalls", "proxyRetries", "proxyFailures",
+        "watchMoves",
+        "proxiedWatchEvents", "proxiedRenewals", "liesFound",
     ]
     var values = [Int](repeating: 0, count: names.count)
     var states: Set<UInt64> = []
@@ -15,7 +17,8 @@ struct Figures {
         let figures = [
             1, Int(outcome.virtualTime.nanoseconds / 1000), cluster.turns, cluster.entries, outcome.clients.acknowledged, reads,
             cluster.elections, outcome.faults, cluster.starts, cluster.messages, outcome.watchEvents, outcome.expirations,
-            cluster.installations, outcome.hashes,
+            cluster.installations, outcome.hashes, outcome.proxies.calls, outcome.proxies.retries, outcome.proxies.failures,
+            outcome.proxies.moves, outcome.proxies.watchEvents, outcome.proxies.renewals, outcome.proxies.outOfStep,
         ]
         for (index, figure) in figures.enumerated() { values[index] += figure }
         states.formUnion(outcome.states)

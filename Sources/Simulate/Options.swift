@@ -11,6 +11,8 @@ struct Options {
     var traces = false
     /// Seconds of wall time a campaign or a worker takes.
     var seconds = 60.0
+    /// Seconds that shrinking one seed may take.
+    var shrinkSeconds = 60.0
     var processes: Int?
     /// A worker takes every so many-th seed.
     var stride: UInt64 = 1
@@ -19,7 +21,10 @@ struct Options {
 
     static let usage = """
         usage: quorate-simulate [--seed N] [--count N] [--trace] [--bug NAME] [--faults none|disks|network|everything] [--span SECONDS]
+                 [--proxies yes|no] [--gap MILLISECONDS] [--members N]
+                 [--without-faults LIST] [--without-operations LIST]   as shrinking prints them
                quorate-simulate --shrink --seed N [--bug NAME]      fewer faults and operations that still fail
+                 [--shrink-time SECONDS]
                quorate-simulate --campaign --time SECONDS [--seed FIRST] [--processes N]
                quorate-simulate --bugs [--count SEEDS]              how many seeds each seeded bug takes
         """
@@ -46,6 +51,12 @@ struct Options {
         case "--stride": stride = try number(name, value)
         case "--time": seconds = Double(try number(name, value) as UInt64)
         case "--span": run.span = .seconds(try number(name, value))
+        case "--shrink-time": shrinkSeconds = Double(try number(name, value) as UInt64)
+        case "--gap": run.operationGap = .milliseconds(try number(name, value))
+        case "--members": run.founders = try number(name, value)
+        case "--proxies": run.withProxies = value == "yes"
+        case "--without-faults": run.withoutFaults = try numbers(name, value)
+        case "--without-operations": run.withoutOperations = try numbers(name, value)
         case "--processes": processes = try number(name, value)
         case "--faults":
             guard let profile = FaultProfile(rawValue: value) else { throw Problem(text: "\(name): no profile \(value)") }
@@ -58,6 +69,11 @@ struct Options {
             run.bug = bug
         default: throw Problem(text: "there is no option \(name)")
         }
+    }
+
+    private func numbers(_ name: String, _ value: String) throws(Problem) -> Set<Int> {
+        guard let numbers = NumberRanges.numbers(value) else { throw Problem(text: "\(name): \(value) is no list of numbers") }
+        return numbers
     }
 
     private func number<N: FixedWidthInteger>(_ name: String, _ value: String) throws(Problem) -> N {

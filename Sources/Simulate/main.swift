@@ -29,7 +29,8 @@ func runSeeds(_ options: Options) throws -> Bool {
 
 /// Shrinks a failing seed and shows what is left of it. Returns whether there was nothing to shrink.
 func shrink(_ options: Options) throws -> Bool {
-    guard var shrinking = try Shrinking(options.run) else {
+    let end = Campaign.now() + options.shrinkSeconds
+    guard var shrinking = try Shrinking(options.run, isTimeUp: { Campaign.now() > end }) else {
         print("seed \(options.run.seed) passes")
         return true
     }
@@ -41,7 +42,20 @@ func shrink(_ options: Options) throws -> Bool {
     print("after \(shrinking.runs) runs: \(shrinking.outcome.operations) operations and these faults:")
     for fault in shrinking.remainingFaults { print("  \(fault)") }
     print(outcome.violation ?? "")
+    print("quorate-simulate\(commandLine(shrinking.settings)) --trace")
     return false
+}
+
+/// What runs the same once more.
+func commandLine(_ settings: RunSettings) -> String {
+    var text = " --seed \(settings.seed)"
+    if settings.profile != .everything { text += " --faults \(settings.profile.rawValue)" }
+    if let bug = settings.bug { text += " --bug \(bug.rawValue)" }
+    if settings.span != RunSettings(seed: 0).span { text += " --span \(settings.span.nanoseconds / 1_000_000_000)" }
+    if let proxies = settings.withProxies { text += " --proxies \(proxies ? "yes" : "no")" }
+    if let gap = settings.operationGap { text += " --gap \(gap.nanoseconds / 1_000_000)" }
+    if let founders = settings.founders { text += " --members \(founders)" }
+    return text + settings.leftOut
 }
 
 /// How many seeds each seeded bug takes. Returns whether all were found.
@@ -72,7 +86,7 @@ do {
         case .seeds: try runSeeds(options)
         case .shrink: try shrink(options)
         case .bugs: try findBugs(options)
-        case .campaign: Campaign(options: options).run(executable: CommandLine.arguments[0])
+        case .campaign: Campaign(options: options).run()
         case .worker:
             try {
                 try Campaign(options: options).work(); return true

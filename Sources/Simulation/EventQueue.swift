@@ -1,8 +1,19 @@
 import Host
 
-/// A binary heap of things to happen, in order of time, then of scheduling.
+/// A binary heap of things to happen, in order of time, then of scheduling. What moves in it are plain numbers: the things
+/// themselves lie still until their time comes.
 public struct EventQueue<Event> {
-    private var heap: [(time: UInt64, order: UInt64, event: Event)] = []
+    private struct Entry {
+        let time: UInt64
+        let order: UInt64
+        let slot: Int
+
+        static func < (a: Entry, b: Entry) -> Bool { a.time < b.time || a.time == b.time && a.order < b.order }
+    }
+
+    private var heap: [Entry] = []
+    private var events: [Event?] = []
+    private var free: [Int] = []
     private var scheduled: UInt64 = 0
 
     public init() {}
@@ -11,32 +22,45 @@ public struct EventQueue<Event> {
 
     public mutating func schedule(_ event: Event, at time: Instant) {
         scheduled += 1
-        heap.append((time.nanoseconds, scheduled, event))
+        let entry = Entry(time: time.nanoseconds, order: scheduled, slot: keep(event))
+        heap.append(entry)
         var child = heap.count - 1
-        while child > 0, isBefore(child, (child - 1) / 2) {
-            heap.swapAt(child, (child - 1) / 2)
+        while child > 0, entry < heap[(child - 1) / 2] {
+            heap[child] = heap[(child - 1) / 2]
             child = (child - 1) / 2
         }
+        heap[child] = entry
+    }
+
+    private mutating func keep(_ event: Event) -> Int {
+        guard let slot = free.popLast() else {
+            events.append(event)
+            return events.count - 1
+        }
+        events[slot] = event
+        return slot
     }
 
     public mutating func pop() -> Event? {
         guard let first = heap.first else { return nil }
         let last = heap.removeLast()
-        guard !heap.isEmpty else { return first.event }
-        heap[0] = last
-        var parent = 0
-        while true {
-            var smallest = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && isBefore(child, smallest) {
-                smallest = child
-            }
-            if smallest == parent { return first.event }
-            heap.swapAt(parent, smallest)
-            parent = smallest
-        }
+        if !heap.isEmpty { sink(last) }
+        let event = events[first.slot].take()
+        free.append(first.slot)
+        return event
     }
 
-    private func isBefore(_ a: Int, _ b: Int) -> Bool {
-        (heap[a].time, heap[a].order) < (heap[b].time, heap[b].order)
+    /// Puts an entry in the place of the first.
+    private mutating func sink(_ entry: Entry) {
+        var parent = 0
+        while true {
+            var child = 2 * parent + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
+            guard heap[child] < entry else { break }
+            heap[parent] = heap[child]
+            parent = child
+        }
+        heap[parent] = entry
     }
 }

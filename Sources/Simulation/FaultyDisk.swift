@@ -130,6 +130,11 @@ extension FaultyDisk {
         state.withLock { state in state.find(path).flatMap { state.files[$0]?.live.bytes } }
     }
 
+    /// A file's length, nil when there is none. Neither counted nor failed.
+    public func size(_ path: String) -> Int? {
+        state.withLock { state in state.find(path).flatMap { state.files[$0]?.live.size } }
+    }
+
     /// Puts bytes in place of a file's content, durable at once: corruption, or a file somebody else left. Creates the file
     /// when it is missing; its directory must exist.
     public func setContents(_ path: String, _ bytes: [UInt8]) {
