@@ -1,4 +1,5 @@
 import Backend
+import Balancing
 import EtcdAPI
 import Forwarding
 import Host
@@ -68,6 +69,18 @@ enum BugSwitches {
         else { return message }
         create.startRevision += 1
         return framed(WatchRequest(requestUnion: .createRequest(create)))
+    }
+
+    /// Where endpoints that are forbidden serve.
+    static func allowingForeign(_ view: BalancingView) -> BalancingView {
+        BalancingView(
+            endpoints: view.endpoints.map { endpoint in
+                guard endpoint.standing == .forbidden else { return endpoint }
+                return BalancingView.Endpoint(
+                    id: endpoint.id, address: endpoint.address, standing: .serving, memberID: endpoint.memberID,
+                    isLeader: endpoint.isLeader, isPreferred: endpoint.isPreferred, priority: endpoint.priority,
+                    latency: endpoint.latency)
+            })
     }
 
     /// Commits the applied index alone, before the group it belongs to.

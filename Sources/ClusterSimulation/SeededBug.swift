@@ -49,7 +49,11 @@ public enum SeededBug: String, CaseIterable, Sendable {
     case proxyIgnoresBudget = "proxy-ignores-budget"
     /// Streams and requests stay at an endpoint that has to be left.
     case proxyStaysAtHung = "proxy-stays-at-hung"
+    /// A call whose endpoint is left is not made again elsewhere.
+    case proxyLosesCalls = "proxy-loses-calls"
+    /// Endpoints of another cluster are chosen like those of its own.
+    case proxyTakesForeign = "proxy-takes-foreign"
 
     /// Needs a proxy in the run.
-    var isOfProxies: Bool { rawValue.hasPrefix("proxy-") }
+    public var isOfProxies: Bool { rawValue.hasPrefix("proxy-") }
 }

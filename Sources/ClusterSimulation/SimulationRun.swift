@@ -24,7 +24,7 @@ public struct RunSettings: Sendable {
     public var withProxies: Bool?
 
     /// Every eighth seed has a quota that its clients reach, unless there are proxies.
-    var hasQuota: Bool { seed % 8 == 6 && withProxies != true }
+    var hasQuota: Bool { seed % 8 == 6 && withProxies != true && bug?.isOfProxies != true }
 
     /// Every fourth seed with all faults has proxies.
     var hasProxies: Bool { withProxies ?? (seed % 4 == 3 && profile == .everything || bug?.isOfProxies == true) }

@@ -58,17 +58,22 @@ func commandLine(_ settings: RunSettings) -> String {
     return text + settings.leftOut
 }
 
-/// How many seeds each seeded bug takes. Returns whether all were found.
+/// How many seeds each seeded bug takes. Returns whether all were found, by seeds that pass without them.
 func findBugs(_ options: Options) throws -> Bool {
     var allFound = true
     for bug in options.run.bug.map({ [$0] }) ?? SeededBug.allCases {
         var settings = options.run
-        settings.bug = bug
+        if bug.isOfProxies { settings.withProxies = true }
         var found: String?
         for number in 0..<options.count {
             settings.seed = options.run.seed + number
-            let outcome = try SimulationRun(settings).run()
-            guard let violation = outcome.violation else { continue }
+            settings.bug = bug
+            guard let violation = try SimulationRun(settings).run().violation else { continue }
+            settings.bug = nil
+            if let other = try SimulationRun(settings).run().violation {
+                print("\(bug.rawValue): seed \(settings.seed) fails without it, too: \(other.prefix(150))")
+                continue
+            }
             found = "\(number + 1) seeds: \(violation.prefix(150))"
             break
         }

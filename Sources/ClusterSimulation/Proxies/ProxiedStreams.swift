@@ -119,7 +119,8 @@ final class ProxiedKeeper {
     /// Times of the requests on the present stream that are not answered.
     private var unanswered: [Instant] = []
     private(set) var answers = 0
-    private var answersWanted = 0
+    /// Nothing new is asked: what was asked has to be answered.
+    private var isQuiet = false
     private var isStopped = false
     private var ticks = 0
     private static let ttl: Int64 = 9
@@ -175,19 +176,17 @@ final class ProxiedKeeper {
             throw Violation(
                 "proxy-starved", "a keep-alive of lease \(lease) has no answer after \((run.cluster.now - first).seconds) s")
         }
-        if ticks % 3 == 0 { try ask() }
+        // A stream that broke forgets what it was asked.
+        if isQuiet ? call == nil : ticks % 3 == 0 { try ask() }
     }
 
     func askAfterHealing() throws {
-        answersWanted = answers + unanswered.count + 1
+        isQuiet = true
         try ask()
     }
 
-    var isAnswered: Bool {
-        if call == nil, !isStopped { try? ask() }
-        // A stream that broke forgets what it was asked.
-        return call != nil && (answers >= answersWanted || unanswered.isEmpty)
-    }
+    /// Every request on the stream has its answer.
+    var isAnswered: Bool { call != nil && unanswered.isEmpty }
 
     func stop() {
         isStopped = true

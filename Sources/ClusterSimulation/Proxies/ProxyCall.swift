@@ -103,6 +103,7 @@ class ProxyCall: CustomStringConvertible {
     final func endpointLeft(_ reason: LeaveReason) throws {
         let isGone = reason == .hung || reason == .unreachable
         guard isGone || kind.repeats == .always else { return }
+        if proxy.bug == .proxyLosesCalls { return endAttempt(.abandoned) }
         try failed(.endpointLeft, .abandoned)
     }
 

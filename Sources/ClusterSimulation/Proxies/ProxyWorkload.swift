@@ -158,6 +158,7 @@ final class ProxyWorkload {
         guard !isStopped else { return }
         cluster.schedule(after: .seconds(1)) { [unowned self] in try tick() }
         try lookForStarved()
+        for proxy in proxies { try proxy.checkStays() }
         for watcher in watchers { try watcher.tick(&random) }
         for keeper in keepers { try keeper.tick() }
     }

@@ -20,6 +20,8 @@ final class SimulatedProxy {
     private var calls: [ProxyCall] = []
     private var attempts: [ProxyAttempt] = []
     private var wake: Instant?
+    /// Endpoints that are not to be used while others serve, since when.
+    private var badSince: [EndpointID: Instant] = [:]
     private var random: SeededRandom
 
     init(_ cluster: SimulatedCluster, _ clients: Clients, upstreams: [ProxyUpstream], seed: UInt64, bug: SeededBug?) {
@@ -76,6 +78,24 @@ final class SimulatedProxy {
             monitor.status(now: cluster.now).contains(where: { $0.address == upstream.address && $0.report != nil })
         else { return }
         throw Violation("proxy-foreign", "a request goes to \(upstream.address), which belongs to another cluster")
+    }
+
+    /// Calls that can go on elsewhere do not stay where nobody should be, when somebody else serves. Looked at once a second.
+    func checkStays() throws {
+        let status = monitor.status(now: cluster.now)
+        for endpoint in status {
+            let isBad = endpoint.standing == .down || endpoint.standing == .forbidden
+            guard isBad, monitor.isServing else {
+                badSince[endpoint.id] = nil
+                continue
+            }
+            let since = badSince[endpoint.id] ?? cluster.now
+            badSince[endpoint.id] = since
+            guard cluster.now - since > .seconds(2) else { continue }
+            if let call = calls.first(where: { $0.endpoint == endpoint.id && $0.kind.repeats == .always }) {
+                throw Violation("proxy-stays", "\(call) stays at \(endpoint.address), which is \(endpoint.standing.name)")
+            }
+        }
     }
 
     func mayRetry() -> Bool {
@@ -157,7 +177,7 @@ final class SimulatedProxy {
         switch effect {
         case .probe(let id, let address, let timeout): probe(id, address, timeout)
         case .listMembers(let id, let address): listMembers(id, address)
-        case .publish(let view): picker.update(view)
+        case .publish(let view): picker.update(bug == .proxyTakesForeign ? BugSwitches.allowingForeign(view) : view)
         case .leave(let id, let reason):
             if bug == .proxyStaysAtHung { return }
             counts.left += 1
