@@ -25,6 +25,9 @@ public struct BalancingSettings: Sendable, Equatable {
     public var rise = 2
     /// Failed probes after which an endpoint is left. A refused connection and silence are enough by themselves.
     public var fall = 2
+    /// Probes without answer, one after the other, that count for nothing because clients heard from the endpoint meanwhile: on a machine
+    /// that is short of processor time a probe may be late although the endpoint is well.
+    public var excusedTimeouts = 10
     /// The waits between probes of an endpoint that is down double up to this.
     public var longestProbeInterval = Instant.Span.seconds(5)
 

@@ -15,6 +15,8 @@ struct EndpointHealth {
     /// Probes in a row that passed, and that failed.
     private(set) var passed = 0
     private(set) var failed = 0
+    /// Probes in a row that were not answered in time and count for nothing.
+    private var excused = 0
     /// Probes in a row that were answered by a member without leader.
     private(set) var leaderless = 0
     private(set) var probing: Instant?
@@ -71,7 +73,7 @@ struct EndpointHealth {
     mutating func probeSoon(now: Instant) { nextProbe = min(nextProbe, now) }
 
     mutating func probeFinished(
-        _ result: ProbeResult, now: Instant, _ settings: BalancingSettings, _ random: inout SeededRandom
+        _ result: ProbeResult, lastHeard: Instant?, now: Instant, _ settings: BalancingSettings, _ random: inout SeededRandom
     ) {
         let started = probing ?? now
         probing = nil
@@ -81,16 +83,28 @@ struct EndpointHealth {
             probeLatency = now - started
             lastAnswer = now
             lastProblem = found.notReady
-            (passed, failed) = (passed + 1, 0)
+            (passed, failed, excused) = (passed + 1, 0, 0)
             leaderless = found.hasLeader && found.notReady == nil ? 0 : leaderless + 1
             if condition == .unknown || passed >= settings.rise { condition = .up }
             ejection.probePassed(startedAt: started)
+        case .failed(.timedOut, _) where isExcused(started, lastHeard, now, settings):
+            excused += 1
+            passed = 0
+            nextProbe = now
+            return
         case .failed(let failure, let detail):
             lastProblem = detail
-            (passed, failed) = (0, failed + 1)
+            (passed, failed, excused) = (0, failed + 1, 0)
             if condition != .up || failure.isDecisive || failed >= settings.fall { condition = .down(failure.leaveReason) }
         }
         schedule(now: now, settings, &random)
+    }
+
+    /// Clients heard from the endpoint in the second half of the wait. One that hung before is not excused, and one that hung since is
+    /// found by the next probe, which begins now: half a wait later at most.
+    private func isExcused(_ started: Instant, _ lastHeard: Instant?, _ now: Instant, _ settings: BalancingSettings) -> Bool {
+        guard let lastHeard, condition == .up, excused < settings.excusedTimeouts else { return false }
+        return lastHeard >= started + Instant.Span(nanoseconds: (now - started).nanoseconds / 2)
     }
 
     private mutating func schedule(now: Instant, _ settings: BalancingSettings, _ random: inout SeededRandom) {

@@ -56,9 +56,10 @@ public struct HealthMonitor: Sendable {
         settle(now)
     }
 
-    public mutating func probeFinished(_ id: EndpointID, _ result: ProbeResult, now: Instant) {
+    /// - Parameter lastHeard: when clients last got anything from the endpoint. Only looked at when the probe was not answered in time.
+    public mutating func probeFinished(_ id: EndpointID, _ result: ProbeResult, lastHeard: Instant? = nil, now: Instant) {
         guard let index = index(of: id) else { return }
-        entries[index].health.probeFinished(result, now: now, settings, &random)
+        entries[index].health.probeFinished(result, lastHeard: lastHeard, now: now, settings, &random)
         judgeClusters(now)
         dropAliases()
         settle(now)

@@ -16,6 +16,7 @@ public struct Picker: Sendable {
     private struct Load {
         var inFlight = 0
         var latency = DecayingLatency()
+        var lastHeard: Instant?
     }
 
     public init(_ settings: BalancingSettings, seed: UInt64) {
@@ -123,13 +124,25 @@ public struct Picker: Sendable {
         guard let index = index(of: id) else { return }
         // An endpoint that was removed and came back has another id, so this cannot go below zero.
         loads[index].inFlight -= 1
-        if outcome == .succeeded, let latency { loads[index].latency.observe(Double(latency.nanoseconds), now: now) }
+        guard outcome == .succeeded else { return }
+        loads[index].lastHeard = now
+        if let latency { loads[index].latency.observe(Double(latency.nanoseconds), now: now) }
     }
 
     /// An answer of something that is still in flight.
     public mutating func observe(_ id: EndpointID, latency: Instant.Span, now: Instant) {
-        if let index = index(of: id) { loads[index].latency.observe(Double(latency.nanoseconds), now: now) }
+        guard let index = index(of: id) else { return }
+        loads[index].latency.observe(Double(latency.nanoseconds), now: now)
+        loads[index].lastHeard = now
     }
+
+    /// Bytes came, of something that is still in flight.
+    public mutating func heard(_ id: EndpointID, now: Instant) {
+        if let index = index(of: id) { loads[index].lastHeard = now }
+    }
+
+    /// When something last came from the endpoint, to this event loop.
+    public func lastHeard(_ id: EndpointID) -> Instant? { index(of: id).flatMap { loads[$0].lastHeard } }
 
     public func inFlight(_ id: EndpointID) -> Int { index(of: id).map { loads[$0].inFlight } ?? 0 }
 

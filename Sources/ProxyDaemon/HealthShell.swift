@@ -156,8 +156,18 @@ final class HealthShell: HealthListener {
             } else {
                 counters.probesFailed.increment()
             }
-            apply { $0.probeFinished(id, result, now: $1) }
+            guard case .failed(.timedOut, _) = result else { return apply { $0.probeFinished(id, result, now: $1) } }
+            lastHeard(id).assumeIsolated().whenComplete { [self] heard in
+                let latest = (try? heard.get()) ?? nil
+                apply { $0.probeFinished(id, result, lastHeard: latest, now: $1) }
+            }
         }
+    }
+
+    /// When any event loop last got something from the endpoint.
+    private func lastHeard(_ id: EndpointID) -> EventLoopFuture<Instant?> {
+        let asked = balancers.map { balancer in balancer.eventLoop.submit { balancer.value.lastHeard(id) } }
+        return EventLoopFuture.whenAllSucceed(asked, on: eventLoop).map { $0.compactMap { $0 }.max() }
     }
 
     private func listMembers(_ id: EndpointID, _ address: EndpointAddress) {

@@ -78,6 +78,9 @@ public final class LoopBalancer {
     /// nil once the endpoint is gone.
     public func address(of id: EndpointID) -> EndpointAddress? { picker.endpoint(id)?.address }
 
+    /// When something last came from the endpoint.
+    public func lastHeard(_ id: EndpointID) -> Instant? { picker.lastHeard(id) }
+
     /// As the last probe saw it.
     public func memberID(of id: EndpointID) -> UInt64? { picker.endpoint(id)?.memberID }
 
@@ -106,6 +109,7 @@ public final class LoopBalancer {
     }
 
     public func countBytes(_ id: EndpointID, sent: Int, received: Int) {
+        if received > 0 { picker.heard(id, now: now) }
         guard let counters = counters(id) else { return }
         if sent > 0 { counters.sentBytes.increment(by: UInt64(sent)) }
         if received > 0 { counters.receivedBytes.increment(by: UInt64(received)) }

@@ -1,21 +1,37 @@
+import Glibc
 import NIOCore
 
-/// One side of a relayed connection: what it reads goes to the other side, and it reads only while the other side takes more.
+/// What two joined sides tell of: a relayed connection, or a tunnel.
+protocol RelayPair: AnyObject {
+    /// Bytes of the client that there is nobody to hand to yet.
+    func clientSpoke(_ bytes: ByteBuffer)
+    /// The client ended its side before there was anybody to tell.
+    func inputEndedEarly()
+    func count(_ bytes: Int, fromClient: Bool)
+    /// All that one side said has been handed to the kernel for the other side.
+    func directionEnded()
+    /// A side is gone, and it is not known whether it had said all.
+    func broke(clientSide: Bool)
+}
+
+/// One side of two joined connections: what it reads goes to the other side, and it reads only while the other side takes more.
 final class RelayHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let connection: RelayedConnection
+    private let pair: any RelayPair
     private let isClientSide: Bool
     private var context: ChannelHandlerContext?
     private var partner: RelayHandler?
     private var readWasAsked = false
     private var wroteToPartner = false
     private(set) var inputEnded = false
+    /// Everything that was to be written here has been, up to the other side's end.
+    private(set) var outputEnded = false
 
-    init(_ connection: RelayedConnection, isClientSide: Bool) {
-        self.connection = connection
+    init(_ pair: any RelayPair, isClientSide: Bool) {
+        self.pair = pair
         self.isClientSide = isClientSide
     }
 
@@ -36,10 +52,10 @@ final class RelayHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let partner else {
-            if isClientSide { connection.clientSpoke(unwrapInboundIn(data)) }
+            if isClientSide { pair.clientSpoke(unwrapInboundIn(data)) }
             return
         }
-        connection.count(unwrapInboundIn(data).readableBytes, fromClient: isClientSide)
+        pair.count(unwrapInboundIn(data).readableBytes, fromClient: isClientSide)
         wroteToPartner = true
         partner.context?.write(data, promise: nil)
     }
@@ -66,19 +82,26 @@ final class RelayHandler: ChannelDuplexHandler {
         guard let event = event as? ChannelEvent, event == .inputClosed else {
             return context.fireUserInboundEventTriggered(event)
         }
-        inputEnded = true
-        guard let partner else { return connection.inputEndedEarly() }
-        partner.context?.close(mode: .output, promise: nil)
-        // Both directions have ended.
-        if partner.inputEnded { connection.ended(clientSide: isClientSide) }
+        noteInputEnd()
     }
 
-    func channelInactive(context: ChannelHandlerContext) { connection.ended(clientSide: isClientSide) }
+    private func noteInputEnd() {
+        guard !inputEnded else { return }
+        inputEnded = true
+        guard let partner else { return pair.inputEndedEarly() }
+        partner.endOutput()
+    }
+
+    /// Once this side's output has been ended, NIO tells an honest end of its input only by closing the channel; what breaks it is told
+    /// by an error before that.
+    func channelInactive(context: ChannelHandlerContext) {
+        if outputEnded { noteInputEnd() } else { pair.broke(clientSide: isClientSide) }
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Half a connection that the other side has closed wholly cannot be closed again: nothing is wrong.
         if case ChannelError.outputClosed = error { return }
-        connection.broke(clientSide: isClientSide)
+        pair.broke(clientSide: isClientSide)
     }
 
     // MARK: For the other side
@@ -93,5 +116,31 @@ final class RelayHandler: ChannelDuplexHandler {
 
     func write(_ bytes: ByteBuffer) { context?.writeAndFlush(wrapOutboundOut(bytes), promise: nil) }
 
+    /// Ends this side's output after all that was written. The empty write tells when that is: asked to close the second direction, NIO
+    /// closes the whole channel at once and drops what still waits for a slow reader, who would take the rest for the whole.
+    func endOutput() {
+        guard let context, !outputEnded else { return }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenSuccess { [self] in
+            outputEnded = true
+            if !inputEnded { self.context?.close(mode: .output, promise: nil) }
+            pair.directionEnded()
+        }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+    }
+
+    /// Nobody will take what else would be written here.
+    func giveUpOutput() { outputEnded = true }
+
     func close() { context?.close(promise: nil) }
+}
+
+extension Channel {
+    /// Closes with a reset: a peer that was not told everything does not take it for an orderly end. A unix socket knows no such thing and
+    /// is only closed.
+    func reset() {
+        // At once, for this is the channel's loop.
+        _ = (self as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        close(promise: nil)
+    }
 }

@@ -81,8 +81,11 @@ final class RelayLoop: EndpointObserver {
     private func lookForSilence() {
         tick &+= 1
         guard tick > 2 else { return }
+        let limit = UInt32(clamping: Int64(2 * (settings.lingerTime / settings.suspicionTime)))
+        // Over a copy: giving up removes.
         for connection in connections {
             connection.tellBytes()
+            connection.giveUpLingering(after: limit)
             if let id = connection.takeDebt(before: tick - 2) { balancer.suspect(id) }
         }
     }

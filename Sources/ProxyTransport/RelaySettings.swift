@@ -6,6 +6,8 @@ public struct RelaySettings: Sendable {
     public var connectTimeout: Duration = .seconds(1)
     /// An endpoint that got bytes and says nothing for so long is looked at.
     public var suspicionTime: Duration = .milliseconds(500)
+    /// After both sides have ended, one that does not take what is left for it is waited for so long.
+    public var lingerTime: Duration = .seconds(60)
     /// The proxy's own listeners: a connection that arrives at one of them would go round in circles.
     public var ownAddresses: [SocketAddress] = []
     /// Called on the event loop when a connection has ended.

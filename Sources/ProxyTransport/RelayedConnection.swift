@@ -5,7 +5,7 @@ import NIOPosix
 /// One client connection and the connection to an endpoint that carries it. An endpoint is chosen when the client's first bytes are
 /// here: a connection that says nothing costs no member anything. Until something was sent, an endpoint that cannot be reached is
 /// replaced by the next one. Confined to its event loop.
-final class RelayedConnection {
+final class RelayedConnection: RelayPair {
     private enum State {
         /// Nothing from the client yet.
         case silent
@@ -30,6 +30,9 @@ final class RelayedConnection {
     private var toldBytes: (sent: UInt64, received: UInt64) = (0, 0)
     /// The loop's tick at which the endpoint got bytes that it has not answered; 0 when it owes nothing.
     private var owesSince: UInt32 = 0
+    /// Who said all it had to say first.
+    private var firstEnd: RelayEnd?
+    private var lingered: UInt32 = 0
     /// Place in the loop's list.
     var index = 0
 
@@ -119,7 +122,7 @@ final class RelayedConnection {
         clientSide.join(side)
         count(firstBytes.readableBytes, fromClient: true)
         side.write(firstBytes)
-        if clientSide.inputEnded { channel.close(mode: .output, promise: nil) }
+        if clientSide.inputEnded { side.endOutput() }
         client.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in }
         channel.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in }
     }
@@ -154,12 +157,26 @@ final class RelayedConnection {
 
     // MARK: The end
 
-    /// One side has ended wholly, or both in their turn.
-    func ended(clientSide: Bool) { finish(clientSide ? .closedByClient : .closedByEndpoint) }
+    func directionEnded() {
+        guard let clientSide, let endpointSide else { return }
+        if firstEnd == nil { firstEnd = endpointSide.outputEnded ? .closedByClient : .closedByEndpoint }
+        if clientSide.outputEnded, endpointSide.outputEnded { finish(firstEnd ?? .closedByClient) }
+    }
 
-    func broke(clientSide: Bool) {
-        if clientSide { return finish(.closedByClient) }
-        finish(.failed)
+    /// Called each tick: both sides have said all, and one does not take what is left for it.
+    func giveUpLingering(after ticks: UInt32) {
+        guard let clientSide, let endpointSide, clientSide.inputEnded, endpointSide.inputEnded else { return }
+        lingered += 1
+        if lingered > ticks { finish(.failed) }
+    }
+
+    func broke(clientSide isClient: Bool) {
+        guard let clientSide, let endpointSide, (isClient ? clientSide : endpointSide).inputEnded else {
+            return finish(isClient ? .closedByClient : .failed)
+        }
+        // It had said all before: the other side still gets that, and only what it says itself is lost.
+        (isClient ? clientSide : endpointSide).giveUpOutput()
+        directionEnded()
     }
 
     func finish(_ end: RelayEnd) {
@@ -169,18 +186,24 @@ final class RelayedConnection {
         tellBytes()
         if let endpoint, wasRelaying { loop.balancer.finished(endpoint, outcome(of: end)) }
         if end == .noEndpoint { loop.balancer.countWithoutEndpoint() }
-        clientSide?.part()
-        clientSide = nil
-        endpointSide = nil
-        client.close(promise: nil)
-        upstream?.close(promise: nil)
-        upstream = nil
+        close(isWhole: clientSide?.outputEnded == true && endpointSide?.outputEnded == true)
         loop.remove(self)
         loop.settings.connectionEnded?(
             RelayRecord(
                 client: client.remoteAddress?.description ?? "unknown", endpoint: address, sentBytes: sentBytes,
                 receivedBytes: receivedBytes, duration: .nanoseconds((loop.eventLoop.now - began).nanoseconds),
                 attempts: tried.count, end: end))
+    }
+
+    /// A stream that is cut must look cut on both sides: bytes that nobody understands here may have no other sign of their end.
+    private func close(isWhole: Bool) {
+        clientSide?.part()
+        clientSide = nil
+        endpointSide = nil
+        for side in [client, upstream] {
+            if isWhole { side?.close(promise: nil) } else { side?.reset() }
+        }
+        upstream = nil
     }
 
     /// A connection that an endpoint closed without a word after it got some failed there.

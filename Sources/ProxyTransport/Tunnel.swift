@@ -5,7 +5,7 @@ import NIOPosix
 
 /// A client that asked for another protocol (WebSocket, or whatever `upgrade` names) and a member, joined byte by byte: what they say
 /// to each other from the request on is theirs alone. Confined to one event loop; its two handlers keep it alive.
-final class Tunnel {
+final class Tunnel: RelayPair {
     private let balancer: LoopBalancer
     private let endpoint: EndpointID
     private let exchange: HTTPExchange
@@ -13,6 +13,7 @@ final class Tunnel {
     private let whenClosed: (Tunnel) -> Void
     private var client: (any Channel)?
     private var member: (any Channel)?
+    private var sides: (client: RelayHandler, member: RelayHandler)?
     private var hasEnded = false
 
     init(
@@ -36,7 +37,7 @@ final class Tunnel {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try security?(channel)
-                    try channel.pipeline.syncOperations.addHandler(TunnelHandler(bound.value, isClientSide: false))
+                    try channel.pipeline.syncOperations.addHandler(TunnelOpening(bound.value))
                 }
             }
         let connected =
@@ -55,34 +56,55 @@ final class Tunnel {
     }
 
     /// The member's side stands: from here on it is bytes.
-    fileprivate func memberIsActive(_ channel: any Channel) {
+    fileprivate func memberIsActive(_ context: ChannelHandlerContext) {
+        let channel = context.channel
         guard !hasEnded, let taken = exchange.takeOver() else {
             channel.close(promise: nil)
             return finish(.abandoned)
         }
-        member = channel
-        client = taken
+        (client, member) = (taken, channel)
+        let (clientSide, memberSide) = (RelayHandler(self, isClientSide: true), RelayHandler(self, isClientSide: false))
         do {
-            try taken.pipeline.syncOperations.addHandler(TunnelHandler(self, isClientSide: true))
+            try channel.pipeline.syncOperations.addHandler(memberSide)
+            try taken.pipeline.syncOperations.addHandler(clientSide)
         } catch {
             return close()
         }
+        channel.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        clientSide.join(memberSide)
+        sides = (clientSide, memberSide)
         taken.setOption(.allowRemoteHalfClosure, value: true).whenFailure { _ in }
-        channel.writeAndFlush(ByteBuffer(bytes: head), promise: nil)
+        memberSide.write(ByteBuffer(bytes: head))
         // Reading may have been held back by what was in front.
         taken.read()
     }
 
-    fileprivate func partner(ofClientSide isClientSide: Bool) -> (any Channel)? { isClientSide ? member : client }
+    // MARK: RelayPair
 
-    fileprivate func sideEnded(clientSide: Bool) {
-        if client == nil { failed(.connectionLost) } else { close() }
+    func clientSpoke(_ bytes: ByteBuffer) {}
+    func inputEndedEarly() {}
+    func count(_ bytes: Int, fromClient: Bool) {}
+
+    func directionEnded() {
+        if let sides, sides.client.outputEnded, sides.member.outputEnded { close() }
+    }
+
+    func broke(clientSide: Bool) {
+        guard let sides else { return failed(.connectionLost) }
+        let side = clientSide ? sides.client : sides.member
+        guard side.inputEnded else { return close() }
+        side.giveUpOutput()
+        directionEnded()
     }
 
     func close() {
         finish(.succeeded)
-        client?.close(promise: nil)
-        member?.close(promise: nil)
+        let isWhole = sides.map { $0.client.outputEnded && $0.member.outputEnded } ?? true
+        sides?.client.part()
+        sides = nil
+        for side in [client, member] {
+            if isWhole { side?.close(promise: nil) } else { side?.reset() }
+        }
         (client, member) = (nil, nil)
     }
 
@@ -94,54 +116,15 @@ final class Tunnel {
     }
 }
 
-/// One side of a tunnel: it reads only while the other side takes more.
-private final class TunnelHandler: ChannelDuplexHandler {
+/// Waits until the member's side stands, with TLS where there is TLS, and leaves.
+private final class TunnelOpening: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
 
     private let tunnel: Tunnel
-    private let isClientSide: Bool
-    private var readWaits = false
 
-    init(_ tunnel: Tunnel, isClientSide: Bool) {
-        self.tunnel = tunnel
-        self.isClientSide = isClientSide
-    }
+    init(_ tunnel: Tunnel) { self.tunnel = tunnel }
 
-    private var partner: (any Channel)? { tunnel.partner(ofClientSide: isClientSide) }
-
-    func channelActive(context: ChannelHandlerContext) {
-        if !isClientSide { tunnel.memberIsActive(context.channel) }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        partner?.write(unwrapInboundIn(data), promise: nil)
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) { partner?.flush() }
-
-    func read(context: ChannelHandlerContext) {
-        if partner?.isWritable ?? true { context.read() } else { readWaits = true }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        // The other side waits for this one.
-        if context.channel.isWritable { partner?.pipeline.fireUserInboundEventTriggered(TunnelHasRoom()) }
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch event {
-        case is TunnelHasRoom:
-            guard readWaits else { return }
-            readWaits = false
-            context.read()
-        case ChannelEvent.inputClosed: partner?.close(mode: .output, promise: nil)
-        default: context.fireUserInboundEventTriggered(event)
-        }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { tunnel.sideEnded(clientSide: isClientSide) }
+    func channelActive(context: ChannelHandlerContext) { tunnel.memberIsActive(context) }
+    func channelInactive(context: ChannelHandlerContext) { tunnel.broke(clientSide: false) }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
-
-private struct TunnelHasRoom: Sendable {}

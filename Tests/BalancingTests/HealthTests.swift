@@ -33,6 +33,28 @@ struct HealthTests {
         #expect(world.left.map(\.address) == [first] && world.left.first?.reason == .hung)
     }
 
+    /// Late answers to probes alone, while clients get theirs, are no reason to leave; silence to both is, half a time-out later at most.
+    @Test func aLateProbeIsExcusedWhileClientsHearFromTheEndpoint() {
+        var world = steady()
+        world.behaviours[first] = .hangs
+        world.isHeard = [first]
+        world.run(8_000)
+        #expect(world.standing(first) == .serving && world.left.isEmpty)
+        let began = world.milliseconds
+        world.isHeard = []
+        while world.standing(first) == .serving, world.milliseconds < began + 10_000 { world.run(10) }
+        #expect(world.milliseconds - began <= 1_510)
+    }
+
+    /// One that never answers a probe is left in the end, whatever clients hear.
+    @Test func excusesEnd() {
+        var world = steady()
+        world.behaviours[first] = .hangs
+        world.isHeard = [first]
+        world.run(1_200 + 12_000)
+        #expect(world.standing(first) == .down)
+    }
+
     @Test func suspicionMakesItTheProbeTimeoutAlone() throws {
         var world = steady()
         world.behaviours[first] = .hangs

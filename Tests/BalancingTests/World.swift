@@ -29,6 +29,9 @@ struct World {
     private(set) var stored: [KnownCluster] = []
     private(set) var removed: [EndpointID] = []
     private(set) var probes = 0
+    /// Endpoints that clients hear from all the time.
+    var isHeard: Set<EndpointAddress> = [] { didSet { for address in oldValue { lastHeard[address] = now } } }
+    private var lastHeard: [EndpointAddress: Instant] = [:]
     private var answers: [(due: Instant, id: EndpointID, result: ProbeResult)] = []
     private var names: [EndpointID: EndpointAddress] = [:]
     private static let roundTrip = Instant.Span.milliseconds(2)
@@ -60,7 +63,8 @@ struct World {
             now = max(now, next)
             if let index = answers.indices.filter({ answers[$0].due <= now }).min(by: { answers[$0].due < answers[$1].due }) {
                 let (_, id, result) = answers.remove(at: index)
-                monitor.probeFinished(id, result, now: now)
+                let heard = names[id].flatMap { isHeard.contains($0) ? now : lastHeard[$0] }
+                monitor.probeFinished(id, result, lastHeard: heard, now: now)
             } else {
                 monitor.advance(now: now)
             }

@@ -132,6 +132,26 @@ private final class NoListener: HealthListener {
     func suspected(_ id: EndpointID) {}
 }
 
+func servingEndpoint(_ index: Int, _ port: Int) -> BalancingView.Endpoint {
+    BalancingView.Endpoint(
+        id: EndpointID(rawValue: UInt32(index)), address: EndpointAddress(scheme: .http, host: "127.0.0.1", port: UInt16(port)),
+        standing: .serving, memberID: UInt64(index + 10))
+}
+
+func makeBalancer(
+    _ loop: any EventLoop, _ endpoints: [BalancingView.Endpoint], isReadOnly: Bool = false
+) throws -> NIOLoopBound<LoopBalancer> {
+    try loop.submit {
+        var balancing = BalancingSettings()
+        balancing.policy = .roundRobin
+        let balancer = LoopBalancer(
+            eventLoop: loop, settings: balancing, budget: RetryBudget(share: 0.2, perSecond: 10), isReadOnly: isReadOnly,
+            seed: 1, metrics: ProxyMetrics(MetricsRegistry(), version: "test"), listener: NoListener())
+        balancer.update(BalancingView(endpoints: endpoints))
+        return NIOLoopBound(balancer, eventLoop: loop)
+    }.wait()
+}
+
 /// A proxy with scripted members behind it, all on one event loop and real loopback sockets.
 final class ProxyRig {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -169,22 +189,9 @@ final class ProxyRig {
             } else {
                 port = try Self.deadPort(group)
             }
-            endpoints.append(
-                BalancingView.Endpoint(
-                    id: EndpointID(rawValue: UInt32(index)),
-                    address: EndpointAddress(scheme: .http, host: "127.0.0.1", port: UInt16(port)), standing: .serving,
-                    memberID: UInt64(index + 10)))
+            endpoints.append(servingEndpoint(index, port))
         }
-        let view = BalancingView(endpoints: endpoints)
-        var balancing = BalancingSettings()
-        balancing.policy = .roundRobin
-        balancer = try loop.submit { [balancing] in
-            let balancer = LoopBalancer(
-                eventLoop: loop, settings: balancing, budget: RetryBudget(share: 0.2, perSecond: 10), isReadOnly: isReadOnly,
-                seed: 1, metrics: ProxyMetrics(MetricsRegistry(), version: "test"), listener: NoListener())
-            balancer.update(view)
-            return NIOLoopBound(balancer, eventLoop: loop)
-        }.wait()
+        balancer = try makeBalancer(loop, endpoints, isReadOnly: isReadOnly)
         let made = Mutex<NIOLoopBound<L7Application>?>(nil)
         let proxy = try HTTPServer.make(group: group, configuration: ServerConfiguration()) { [settings, balancer] serverLoop in
             let application = L7Application(

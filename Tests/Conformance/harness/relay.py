@@ -1,4 +1,4 @@
-"""The network between members, cut at will: every member advertises a relay in front of its peer port."""
+"""The network between members, and between them and clients, cut at will: what a member advertises are relays in front of its ports."""
 
 import asyncio
 import re
@@ -35,13 +35,13 @@ class Network:
 
     # MARK: from tests
 
-    def relay(self, member):
-        """Puts a relay in front of a member; returns the port to advertise."""
+    def relay(self, member, port=None):
+        """Puts a relay in front of a member's peer port, or of another of its ports; returns the port to advertise."""
         self._targets[member.name] = member
 
         async def listen():
             self._changed = self._changed or asyncio.Condition()
-            server = await asyncio.start_server(lambda *ends: self._accepted(member.name, *ends), "127.0.0.1", 0)
+            server = await asyncio.start_server(lambda *ends: self._accepted(member.name, port, *ends), "127.0.0.1", 0)
             self._servers.append(server)
             return server.sockets[0].getsockname()[1]
 
@@ -50,6 +50,11 @@ class Network:
     def learn(self, ids):
         """Which id every member has, {id: name}: messages between members carry the sender's."""
         self._names |= {b"%x" % id: name for id, name in ids.items()}
+
+    def cut_off(self, member):
+        """No other member, and no client that comes by way of a relay, hears of this one or is heard."""
+        others = [name for name in self._targets if name != member.name]
+        self.silence(*((member.name, other) for other in others), *((other, member.name) for other in others))
 
     def silence(self, *directions):
         """Nothing gets through any more in these directions, each (from, to)."""
@@ -89,11 +94,11 @@ class Network:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _accepted(self, target, reader, writer):
+    async def _accepted(self, target, port, reader, writer):
         task = asyncio.current_task()
         self._tasks.add(task)
         try:
-            await _Connection(self, target).carry(reader, writer)
+            await _Connection(self, target, port).carry(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -104,16 +109,18 @@ class Network:
 class _Connection:
     """One TCP connection to a member. Whose it is, its first request tells; one from nobody passes unless its target hears nobody."""
 
-    def __init__(self, network, target):
+    def __init__(self, network, target, port):
         self._network = network
         self._target = target
+        #: None where it is the peer port, which may change until the member is started.
+        self._port = port
         #: The sender's id as its first request gives it.
         self._sender = None
         self._head = b""
         self._writers = []
 
     async def carry(self, reader, writer):
-        port = self._network._targets[self._target].peer_port
+        port = self._port or self._network._targets[self._target].peer_port
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
         self._writers = [writer, upstream_writer]
         self._network._connections.add(self)

@@ -16,21 +16,27 @@ TIMING = ["--heartbeat-interval", "50", "--election-timeout", "500", "--log-leve
 class Trio:
     """A cluster of three members that can be killed, stopped and replaced."""
 
-    def __init__(self, make, software):
+    def __init__(self, make, software, network=None):
         self._make = make
-        self._software = software
+        self.software = software
         self.members = [make(software, f"m{number}", name=f"m{number}") for number in range(3)]
         self._made = 3
+        if network:
+            for member in self.members:
+                member.client_relay_port = network.relay(member, member.client_port)
+                member.relay_port = network.relay(member)
         initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for member in self.members:
             member.flags = [*TIMING, "--initial-cluster", initial]
             member.spawn()
         for member in self.members:
             member.wait_ready()
+        if network:
+            network.learn({each["id"]: each["name"].decode() for each in self.members[0].client.members()})
 
     @property
     def urls(self):
-        return [member.client_url for member in self.members]
+        return [member.advertised_client_url for member in self.members]
 
     def replace(self, old):
         """Takes a member out of the cluster and puts a new one, with new ports and an empty directory, in its place."""
@@ -43,7 +49,7 @@ class Trio:
 
         poll(removed, 20, "a member can be removed")
         old.kill()
-        new = self._make(self._software, f"m{self._made}", name=f"m{self._made}")
+        new = self._make(self.software, f"m{self._made}", name=f"m{self._made}")
         self._made += 1
 
         def added():

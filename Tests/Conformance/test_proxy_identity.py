@@ -1,0 +1,153 @@
+"""Who a client is, through the proxy: certificates on either side, tokens of etcd's authentication, and what the proxy refuses to lend."""
+
+import subprocess
+
+import pytest
+from harness.daemon import clean_environment, etcd, poll
+from harness.pki import Authority
+from harness.trio import Trio
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pki")
+
+    class Made:
+        authority = Authority(folder / "ca")
+
+    Made.server = Made.authority.issue("server", "node1")
+    Made.root = Made.authority.issue("root", usages="clientAuth", names=None)
+    Made.alice = Made.authority.issue("alice", usages="clientAuth", names=None)
+    Made.nameless = Made.authority.issue("nameless", usages="clientAuth", names=None, subject="/O=proxies")
+    return Made
+
+
+def own_certificate(pki, pair):
+    return ["--cert", pair.certificate, "--key", pair.key, "--cacert", pki.authority.certificate]
+
+
+@pytest.fixture
+def secure_trio(daemons, reference, pki):
+    """Three members that demand clients' certificates."""
+    flags = ["--cert-file", pki.server.certificate, "--key-file", pki.server.key, "--client-cert-auth"]
+    return Trio(daemons, etcd(reference), client_flags=[*flags, "--trusted-ca-file", pki.authority.certificate])
+
+
+class Etcdctl:
+    def __init__(self, reference, url, *flags):
+        self.command = [str(part) for part in (reference.etcdctl, "--endpoints", url, "--command-timeout=5s", *flags)]
+
+    def run(self, *arguments, user=None):
+        """(exit status, everything said)"""
+        done = subprocess.run(
+            [*self.command, *(["--user", user] if user else []), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=30, env=clean_environment() | {"ETCDCTL_API": "3"},
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def ok(self, *arguments, user=None):
+        status, said = self.run(*arguments, user=user)
+        assert status == 0, said
+        return said
+
+    def refused(self, *arguments, user=None):
+        status, said = self.run(*arguments, user=user)
+        assert status != 0 and "permission denied" in said.lower(), said
+
+
+def enable_authentication(ctl):
+    """root may do all; alice has what begins with /alice/."""
+    ctl.ok("user", "add", "root:rootpw")
+    ctl.ok("role", "add", "root")
+    ctl.ok("user", "grant-role", "root", "root")
+    ctl.ok("user", "add", "alice:alicepw")
+    ctl.ok("role", "add", "alice")
+    ctl.ok("role", "grant-permission", "alice", "--prefix=true", "readwrite", "/alice/")
+    ctl.ok("user", "grant-role", "alice", "alice")
+    ctl.ok("auth", "enable")
+
+
+@pytest.mark.parametrize("mode", ["http", "tcp"])
+def test_tokens_of_users_pass(daemons, proxies, reference, mode):
+    """etcd's "simple" tokens are in the metadata of each request, and any member takes them."""
+    trio = Trio(daemons, etcd(reference))
+    proxy = proxies(trio.urls, "--policy", "round-robin", mode=mode).start()
+    proxy.wait_for_all()
+    ctl = Etcdctl(reference, proxy.url)
+    enable_authentication(ctl)
+    for number in range(4):
+        ctl.ok("put", "/alice/a", f"{number}", user="alice:alicepw")
+        assert ctl.ok("get", "/alice/a", "--print-value-only", user="alice:alicepw") == f"{number}\n"
+    ctl.refused("put", "/bob/a", "1", user="alice:alicepw")
+    ctl.refused("get", "/bob/a", user="alice:alicepw")
+    status, said = ctl.run("get", "/alice/a")
+    assert status != 0 and "user name is empty" in said, said
+    assert "authentication failed" in ctl.run("get", "/alice/a", user="alice:wrong")[1]
+    # Probes go on without a password.
+    proxy.wait_for_all()
+
+
+def test_in_tcp_mode_a_clients_certificate_reaches_the_member(secure_trio, proxies, reference, pki):
+    # Clients check the members' own certificate: the proxy has none and needs none.
+    proxy = proxies(secure_trio.urls, *own_certificate(pki, pki.nameless), "--policy", "round-robin")
+    proxy.start_without_waiting()
+    proxy.wait_for_all()
+    root, alice, nobody = (
+        Etcdctl(reference, f"https://{proxy.endpoint}", "--cacert", pki.authority.certificate, *flags)
+        for flags in (
+            ["--cert", pki.root.certificate, "--key", pki.root.key], ["--cert", pki.alice.certificate, "--key", pki.alice.key], [],
+        )
+    )  # fmt: skip
+    assert nobody.run("get", "a", "--dial-timeout=1s")[0] != 0
+    enable_authentication(root)
+    for _ in range(4):
+        alice.ok("put", "/alice/a", "1")
+        alice.refused("put", "/bob/a", "1")
+        root.ok("put", "/bob/a", "1")
+    proxy.wait_for_all()
+
+
+def test_in_http_mode_certificates_are_each_sides_own(secure_trio, proxies, reference, pki):
+    """The proxy's, which names nobody, towards members; clients' towards the proxy, which go no further."""
+    listener = ["--cert-file", pki.server.certificate, "--key-file", pki.server.key]
+    proxy = proxies(
+        secure_trio.urls, *own_certificate(pki, pki.nameless), *listener, "--client-cert-auth", "--trusted-ca-file", pki.authority.certificate,
+        "--policy", "round-robin", mode="http", scheme="https",
+    )  # fmt: skip
+    proxy.start_without_waiting()
+    proxy.wait_for_all()
+    trusted = ["--cacert", pki.authority.certificate]
+    alice = Etcdctl(reference, proxy.url, *trusted, "--cert", pki.alice.certificate, "--key", pki.alice.key)
+    assert Etcdctl(reference, proxy.url, *trusted).run("get", "a", "--dial-timeout=1s")[0] != 0
+    enable_authentication(alice)
+    for _ in range(4):
+        # Not by the certificate, for that is not the member's to see, but by password.
+        status, said = alice.run("get", "/alice/a")
+        assert status != 0 and "user name is empty" in said, said
+        alice.ok("put", "/alice/a", "1", user="alice:alicepw")
+        alice.refused("put", "/bob/a", "1", user="alice:alicepw")
+
+
+def test_a_certificate_that_names_somebody_is_not_lent_unless_told_so(secure_trio, proxies, reference, pki):
+    lent = own_certificate(pki, pki.alice)
+
+    def refusal(*flags, scheme="http", host="127.0.0.1"):
+        proxy = proxies(secure_trio.urls, *lent, *flags, mode="http", folder=f"refused-{len(flags)}-{host}")
+        if host != "127.0.0.1":
+            proxy.flags += ["--listen-client-urls", f"http://{host}:{proxy.port}"]
+        proxy.start_without_waiting()
+        poll(lambda: proxy.process.poll() is not None, 10, "the proxy ends")
+        assert proxy.process.returncode != 0
+        return proxy.log.read_text()
+
+    assert "--allow-shared-identity" in refusal()
+    # Whoever reaches the listener is alice then: with no password asked for, that must be this host's clients alone.
+    assert "loopback" in refusal("--allow-shared-identity", host="0.0.0.0")
+    proxy = proxies(secure_trio.urls, *lent, "--allow-shared-identity", mode="http").start()
+    root = Etcdctl(
+        reference, secure_trio.urls[0], "--cacert", pki.authority.certificate, "--cert", pki.root.certificate, "--key", pki.root.key
+    )
+    enable_authentication(root)
+    ctl = Etcdctl(reference, proxy.url)
+    ctl.ok("put", "/alice/a", "1")
+    ctl.refused("put", "/bob/a", "1")

@@ -1,0 +1,267 @@
+import Balancing
+import Glibc
+import HTTP2
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+
+@testable import ProxyTransport
+
+/// The relay of bytes between a member and a client that the test plays itself, over real loopback sockets that block with a limit.
+@Suite struct RelayTests {
+    private static let much = 8 << 20
+
+    /// Whoever reads slowly gets everything, and sees the end only then: neither end of a direction may drop what waits for the other.
+    @Test(arguments: [true, false])
+    func aSlowReaderGetsEverythingBeforeTheEnd(clientEndsFirst: Bool) throws {
+        let rig = try RelayRig()
+        let (client, member) = try rig.connect()
+        if clientEndsFirst {
+            client.endOutput()
+            #expect(member.receive() == 0)
+        }
+        let writer = Thread {
+            member.send(count: Self.much)
+            member.close()
+        }
+        // Slower than everything before it, so that something waits in the proxy until the end.
+        let received = client.receiveAll(pause: 1_000)
+        writer.join()
+        #expect(received.count == Self.much)
+        #expect(received.end == 0)
+    }
+
+    @Test func bothWaysAtOnce() throws {
+        let rig = try RelayRig()
+        let (client, member) = try rig.connect()
+        let upwards = Thread {
+            client.send(count: Self.much); client.endOutput()
+        }
+        let echo = Thread {
+            member.sendBackUntilEnd(); member.close()
+        }
+        let received = client.receiveAll()
+        upwards.join()
+        echo.join()
+        #expect(received.count == Self.much && received.end == 0)
+    }
+
+    /// A client must not take a stream that was cut for a whole one.
+    @Test func anEndpointThatIsLeftCutsItsConnections() throws {
+        let rig = try RelayRig()
+        let (client, member) = try rig.connect()
+        member.send(count: 1_000)
+        #expect(client.waitForInput())
+        try rig.leave()
+        let received = client.receiveAll()
+        #expect(received.end == ECONNRESET)
+        #expect(member.receiveAll().end == ECONNRESET)
+    }
+
+    @Test func aResetIsPassedOnAndNotMadeAnEnd() throws {
+        let rig = try RelayRig()
+        let (client, member) = try rig.connect()
+        member.reset()
+        #expect(client.receiveAll().end == ECONNRESET)
+        let (other, otherMember) = try rig.connect()
+        other.reset()
+        #expect(otherMember.receiveAll().end == ECONNRESET)
+    }
+
+    @Test func drainingCutsWhatIsLeftAtTheLimit() throws {
+        let rig = try RelayRig()
+        let (client, _) = try rig.connect()
+        try rig.drain(.milliseconds(50))
+        #expect(client.receiveAll().end == ECONNRESET)
+    }
+
+    /// A client that ended and does not read holds its connection for a while, not for ever.
+    @Test func whoDoesNotTakeTheRestIsCutInTheEnd() throws {
+        let rig = try RelayRig { $0.lingerTime = .milliseconds(100) }
+        // The kernel keeps about 200 KiB for a unix socket, and the relay as much: the rest fits in the member's connection.
+        let (client, member) = try rig.connect(overUnixSocket: true)
+        client.endOutput()
+        #expect(member.receive() == 0)
+        #expect(member.send(count: 600_000))
+        member.close()
+        try rig.waitUntilEmpty()
+        #expect(client.receiveAll().count < 600_000)
+    }
+}
+
+/// A relay with one endpoint, whose listener belongs to the test.
+private final class RelayRig {
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let relay: Relay
+    private let balancer: NIOLoopBound<LoopBalancer>
+    private let gate = ConnectionGate(limit: 10)
+    private let listener: Int32
+    private let port: Int
+    private let path: String
+
+    init(_ change: (inout RelaySettings) -> Void = { _ in }) throws {
+        let endpoint = Socket.listen()
+        listener = endpoint.descriptor
+        var settings = RelaySettings()
+        settings.suspicionTime = .milliseconds(20)
+        change(&settings)
+        balancer = try makeBalancer(group.next(), [servingEndpoint(0, endpoint.port)])
+        relay = try Relay.make(group: group, balancers: [balancer], gate: gate, settings: settings).wait()
+        port = try relay.listen(on: .tcp(host: "127.0.0.1", port: 0)).wait().localAddress?.port ?? 0
+        path = "/tmp/quorate-relay-\(getpid())-\(port)"
+        _ = try relay.listen(on: .unix(path: path, replaceExisting: true)).wait()
+    }
+
+    deinit {
+        try? group.syncShutdownGracefully()
+        Glibc.close(listener)
+        unlink(path)
+    }
+
+    /// A client, and the member's end of its connection: both have said and heard one byte.
+    func connect(overUnixSocket: Bool = false) throws -> (client: Socket, member: Socket) {
+        let client = overUnixSocket ? Socket.connect(path) : Socket.connect(port)
+        client.send(count: 1)
+        let member = Socket(accept(listener, nil, nil))
+        #expect(member.receive() == 1)
+        member.send(count: 1)
+        #expect(client.receive() == 1)
+        return (client, member)
+    }
+
+    func leave() throws {
+        try group.next().submit { [balancer] in balancer.value.leave(EndpointID(rawValue: 0), .hung) }.wait()
+    }
+
+    func drain(_ limit: Duration) throws { try relay.drain(within: limit).wait() }
+
+    func waitUntilEmpty() throws {
+        for _ in 0..<500 where gate.openConnections > 0 { usleep(10_000) }
+        #expect(gate.openConnections == 0)
+    }
+}
+
+/// A blocking socket whose reads and writes end after 20 seconds at the latest.
+private struct Socket: Sendable {
+    let descriptor: Int32
+
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    private static func make(_ port: Int, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                call(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(result == 0)
+        return descriptor
+    }
+
+    static func connect(_ port: Int) -> Socket { Socket(make(port, Glibc.connect)) }
+
+    static func connect(_ path: String) -> Socket {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        #expect(result == 0)
+        return Socket(descriptor)
+    }
+
+    static func listen() -> (descriptor: Int32, port: Int) {
+        let descriptor = make(0, Glibc.bind)
+        #expect(Glibc.listen(descriptor, 16) == 0)
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(descriptor, $0, &length) }
+        }
+        return (descriptor, Int(in_port_t(bigEndian: address.sin_port)))
+    }
+
+    @discardableResult func send(count: Int) -> Bool {
+        let part = [UInt8](repeating: 7, count: min(count, 1 << 16))
+        var left = count
+        while left > 0 {
+            let sent = Glibc.send(descriptor, part, min(left, part.count), Int32(MSG_NOSIGNAL))
+            guard sent > 0 else { return false }
+            left -= sent
+        }
+        return true
+    }
+
+    /// Bytes of one read; 0 at the end, negative after a failure.
+    func receive() -> Int {
+        var part = [UInt8](repeating: 0, count: 1 << 16)
+        return recv(descriptor, &part, part.count, 0)
+    }
+
+    /// How much comes, and how it ends: 0 for an orderly end, else the error.
+    /// - Parameter pause: before each read, in microseconds.
+    func receiveAll(pause: UInt32 = 0) -> (count: Int, end: Int32) {
+        var count = 0
+        while true {
+            if pause > 0 { usleep(pause) }
+            let got = receive()
+            guard got > 0 else { return (count, got == 0 ? 0 : errno) }
+            count += got
+        }
+    }
+
+    func sendBackUntilEnd() {
+        while case let got = receive(), got > 0 { send(count: got) }
+    }
+
+    func waitForInput() -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 20_000) == 1
+    }
+
+    func endOutput() { shutdown(descriptor, Int32(SHUT_WR)) }
+    func close() { Glibc.close(descriptor) }
+
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        close()
+    }
+}
+
+/// Runs beside the test.
+private struct Thread {
+    private let thread: pthread_t
+
+    init(_ body: @escaping @Sendable () -> Void) {
+        var thread = pthread_t()
+        let box = Unmanaged.passRetained(Box(body))
+        pthread_create(
+            &thread, nil,
+            {
+                Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().body(); return nil
+            }, box.toOpaque())
+        self.thread = thread
+    }
+
+    func join() { pthread_join(thread, nil) }
+
+    private final class Box: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+}
