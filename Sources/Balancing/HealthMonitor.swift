@@ -44,7 +44,7 @@ public struct HealthMonitor: Sendable {
             membership.members = known.members
             if clusterID == nil { clusterID = known.clusterID }
         }
-        membership.nextRefresh = now
+        if settings.refreshInterval.nanoseconds > 0 { membership.nextRefresh = now }
         settle(now)
     }
 

@@ -6,6 +6,7 @@ struct MembershipRefresh: Sendable {
     var seeds: [EndpointAddress]
     /// What the cluster said last; never replaced by nothing.
     var members: [EndpointAddress] = []
+    /// nil when the list is never asked for.
     var nextRefresh: Instant?
     var asking: EndpointID?
     var askedAt: Instant?
@@ -17,9 +18,10 @@ struct MembershipRefresh: Sendable {
     /// An answer that does not come is forgotten after so long.
     static let patience = Instant.Span.seconds(10)
 
+    /// Never a time at which nothing is done: whoever sleeps until then would wake again and again.
     var wakeUp: Instant? {
-        if let askedAt { return askedAt + Self.patience }
-        return nextRefresh
+        guard let nextRefresh, let askedAt else { return nextRefresh }
+        return max(nextRefresh, askedAt + Self.patience)
     }
 
     /// Something changed: look again within a second rather than at the next regular time.
@@ -31,7 +33,7 @@ struct MembershipRefresh: Sendable {
 
 extension HealthMonitor {
     mutating func refreshIfDue(_ now: Instant) {
-        guard settings.refreshInterval.nanoseconds > 0, let due = membership.nextRefresh, due <= now else { return }
+        guard let due = membership.nextRefresh, due <= now else { return }
         if let asked = membership.askedAt, now - asked < MembershipRefresh.patience { return }
         // A member without a leader knows an old list at best. Without anyone to ask, ask as soon as someone serves.
         guard

@@ -26,6 +26,7 @@ final class ExchangeFront: ProxyFront {
         settings.http2.connectTimeout = configuration.connectTimeout
         settings.replayBytes = Int(clamping: configuration.replayBufferBytes)
         settings.upstreamConnections = Int(clamping: configuration.upstreamConnections)
+        if configuration.accessLog { settings.requestEnded = { [log = daemon.log] in log.note($0) } }
         let security = UpstreamSecurity(
             http2: { transport.http2($0.host) },
             http1: { address in
@@ -77,3 +78,18 @@ final class ExchangeFront: ProxyFront {
 }
 
 extension ProxyPages: ProxyTransport.ProxyPages {}
+
+extension Log {
+    /// One line for each request; when lines are made faster than they are written, some are dropped and counted, as in every log here.
+    fileprivate func note(_ record: RequestRecord) {
+        info(
+            "request",
+            [
+                "remote-addr": .string(record.client), "request": .string(record.name),
+                "endpoint": .string(record.endpoint?.description ?? ""), "end": .string(record.end.rawValue),
+                record.isGRPC ? "grpc-status" : "status": .int(record.code ?? -1), "took": .duration(record.duration),
+                "request-bytes": .uint(record.requestBytes), "response-bytes": .uint(record.responseBytes),
+                "attempts": .int(record.attempts),
+            ])
+    }
+}

@@ -62,7 +62,9 @@ final class CallForwarder: HTTP2RequestSink {
     }
 
     func requestBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2Stream) {
-        (stream.application as? ForwardedCall)?.requestBody(bytes)
+        guard let call = stream.application as? ForwardedCall else { return }
+        call.note?.requestBytes(bytes.count)
+        call.requestBody(bytes)
     }
 
     func requestEnded(_ stream: HTTP2Stream) { (stream.application as? ForwardedCall)?.requestEnded() }
@@ -76,6 +78,12 @@ final class CallForwarder: HTTP2RequestSink {
     }
 
     func readCompleted() {}
+
+    func note(of stream: HTTP2Stream) -> RequestNote? {
+        guard let tell = settings.requestEnded else { return nil }
+        let path = stream.header(":path").map { String(decoding: $0.prefix(RequestNote.longestName), as: UTF8.self) } ?? ""
+        return RequestNote(stream.session?.connection, loop.eventLoop, name: path, isGRPC: true, tell)
+    }
 
     // MARK: Long calls
 

@@ -33,6 +33,8 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     final var refusal: GRPCStatus?
     /// Response bytes that the client has not taken: the member's window is held back by them.
     final var uncredited = 0
+    /// nil unless requests are recorded.
+    final var note: RequestNote?
 
     init(_ forwarder: CallForwarder) { self.forwarder = forwarder }
 
@@ -46,6 +48,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         isRetry = false
         uncredited = 0
         refusal = nil
+        note = forwarder.note(of: client)
     }
 
     func requestBody(_ bytes: UnsafeRawBufferPointer) { preconditionFailure("left to subclasses") }
@@ -78,6 +81,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         self.connection = connection
         endpoint = id
         upstream = stream
+        note?.sent(to: entry.address)
         attemptBegan = forwarder.loop.now
         firstByteAt = 0
         forwarder.balancer.began(id)
@@ -221,6 +225,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     final func answer(_ status: GRPCStatus) {
         abandonAttempt(.abandoned)
         guard let client else { return }
+        note?.answered(status.code.rawValue)
         let fields = [HTTPField("grpc-status", "\(status.code.rawValue)"), HTTPField("grpc-message", status.encodedMessage)]
         if client.hasResponse {
             client.end(trailers: fields)
@@ -234,6 +239,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     /// The client has part of a message: no status could follow that.
     final func breakOff() {
         abandonAttempt(.abandoned)
+        note?.brokenOff()
         client?.reset(HTTP2ErrorCode.internalError)
     }
 
@@ -270,6 +276,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     /// Passes the end of the member's response on; its head has been.
     final func passOnEnd(_ upstream: HTTP2ClientStream) {
         guard let client else { return }
+        note?.answered(upstream.trailers.statusCode ?? upstream.responseHead.statusCode)
         if upstream.trailers.count == 0 {
             client.end()
         } else if upstream.trailers.equals(Self.okTrailers) {
@@ -306,5 +313,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         pause = nil
         client = nil
         abandonAttempt(.abandoned)
+        note?.finish()
+        note = nil
     }
 }

@@ -16,6 +16,8 @@ public struct ForwardingSettings: Sendable {
     /// How often members are asked how far quiet watches are; a watch is resumed from there.
     public var watchProgressInterval: Duration = .seconds(60)
     public var http2 = HTTP2ClientConfiguration()
+    /// Called on the event loop when a request or stream is over; the proxy's own pages are not told of.
+    public var requestEnded: (@Sendable (RequestRecord) -> Void)?
 
     public init() { http2.connectTimeout = .seconds(1) }
 }

@@ -53,14 +53,28 @@ final class PlainForwarder: HTTPRouter {
         for field in request.fields where !replaced.contains(field.name) { head += "\(field.name): \(field.value)\r\n" }
         if !request.body.isEmpty { head += "content-length: \(request.body.count)\r\n" }
         let bytes = Array((head + "\r\n").utf8) + request.body
-        let tunnel = Tunnel(balancer, id, exchange, head: bytes) { [weak self] in self?.tunnels[ObjectIdentifier($0)] = nil }
+        let tunnel = Tunnel(balancer, id, exchange, head: bytes, note(of: exchange)) { [weak self] in
+            self?.tunnels[ObjectIdentifier($0)] = nil
+        }
         tunnels[ObjectIdentifier(tunnel)] = tunnel
         tunnel.open(address, timeout: settings.http2.connectTimeout, address.isSecure ? upstreams.security?.http1(address) : nil)
     }
 
     func closeTunnels() { for tunnel in Array(tunnels.values) { tunnel.close() } }
 
+    func note(of exchange: HTTPExchange) -> RequestNote? {
+        guard let tell = settings.requestEnded else { return nil }
+        let request = exchange.request
+        let name = "\(request.method) \(request.path)"
+        let note = RequestNote(exchange.connection, eventLoop, name: name, isGRPC: false, tell)
+        note.requestBytes(request.body.count)
+        return note
+    }
+
     private func refuseWrite(_ exchange: HTTPExchange, _ kind: PlainRequestKind) {
+        let note = note(of: exchange)
+        note?.answered(kind.isV2 ? 501 : 403)
+        note?.finish()
         if kind.isV2 { return exchange.respond(status: 501) }
         let body =
             #"{"error":"quorate proxy: this proxy is read-only","code":7,"message":"quorate proxy: this proxy is read-only"}"#
@@ -81,6 +95,7 @@ final class PlainCall: HTTP1ResponseReceiver {
     private var began: UInt64 = 0
     private var firstByteAt: UInt64 = 0
     private var pause: DelayedCall?
+    private let note: RequestNote?
     // The reply, as far as it is held back.
     private var status = 0
     private var fields: [HTTPField] = []
@@ -96,6 +111,7 @@ final class PlainCall: HTTP1ResponseReceiver {
         self.forwarder = forwarder
         self.exchange = exchange
         self.kind = kind
+        note = forwarder.note(of: exchange)
         exchange.onCancel = { [self] in cancelled() }
         exchange.onWritable = { [self] in connection?.setReading(true) }
     }
@@ -118,6 +134,7 @@ final class PlainCall: HTTP1ResponseReceiver {
         self.connection = connection
         self.address = address
         endpoint = id
+        note?.sent(to: address)
         began = now
         firstByteAt = 0
         (status, fields) = (0, [])
@@ -170,7 +187,10 @@ final class PlainCall: HTTP1ResponseReceiver {
                 kind.isWrite
                     ? "the member was lost while it worked on the request, which may or may not have taken effect"
                     : "the member was lost")
-        case .breakOff: exchange.abort()
+        case .breakOff:
+            note?.brokenOff()
+            exchange.abort()
+            release()
         }
     }
 
@@ -178,6 +198,7 @@ final class PlainCall: HTTP1ResponseReceiver {
         let message = "quorate proxy: \(text)"
         let body = #"{"error":"\#(message)","code":14,"message":"\#(message)"}"#
         exchange.respond(status: 503, fields: [HTTPField("content-type", "application/json")], text: body + "\n")
+        note?.answered(503)
         release()
     }
 
@@ -201,6 +222,7 @@ final class PlainCall: HTTP1ResponseReceiver {
     }
 
     func responseBody(_ bytes: UnsafeRawBufferPointer) {
+        note?.responseBytes(bytes.count)
         guard rule.passedOn else {
             body.append(contentsOf: bytes)
             if body.count > forwarder.settings.replayBytes { passOn() }
@@ -219,6 +241,7 @@ final class PlainCall: HTTP1ResponseReceiver {
             decide(.answeredUnavailable)
         } else if rule.passedOn {
             exchange.end()
+            note?.answered(status)
             release()
         } else {
             respondHeld()
@@ -227,6 +250,7 @@ final class PlainCall: HTTP1ResponseReceiver {
 
     private func respondHeld() {
         exchange.respond(status: status, fields: fields, body: body)
+        note?.answered(status)
         release()
     }
 
@@ -253,6 +277,7 @@ final class PlainCall: HTTP1ResponseReceiver {
 
     /// The exchange holds this call by its closures, and the other way round.
     private func release() {
+        note?.finish()
         exchange.onCancel = nil
         exchange.onWritable = nil
     }

@@ -91,6 +91,7 @@ class RelayedCall: StreamedCall {
             super.responseBody(bytes, on: stream)
             return
         }
+        note?.responseBytes(bytes.count)
         guard !client.isConnectionFull else {
             return answer(GRPCStatus(.unavailable, "quorate proxy: too much output waits on the connection"))
         }

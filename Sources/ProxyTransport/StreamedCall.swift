@@ -99,6 +99,7 @@ class StreamedCall: ForwardedCall {
 
     final func passToClient(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2ClientStream) {
         guard let client else { return }
+        note?.responseBytes(bytes.count)
         guard !client.isConnectionFull else { return breakOff() }
         client.write { $0.append(bytes) }
         credit(bytes.count, stream)

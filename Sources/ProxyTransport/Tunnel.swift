@@ -10,6 +10,7 @@ final class Tunnel: RelayPair {
     private let endpoint: EndpointID
     private let exchange: HTTPExchange
     private let head: [UInt8]
+    private let note: RequestNote?
     private let whenClosed: (Tunnel) -> Void
     private var client: (any Channel)?
     private var member: (any Channel)?
@@ -17,19 +18,21 @@ final class Tunnel: RelayPair {
     private var hasEnded = false
 
     init(
-        _ balancer: LoopBalancer, _ endpoint: EndpointID, _ exchange: HTTPExchange, head: [UInt8],
+        _ balancer: LoopBalancer, _ endpoint: EndpointID, _ exchange: HTTPExchange, head: [UInt8], _ note: RequestNote?,
         whenClosed: @escaping (Tunnel) -> Void
     ) {
         self.balancer = balancer
         self.endpoint = endpoint
         self.exchange = exchange
         self.head = head
+        self.note = note
         self.whenClosed = whenClosed
         balancer.began(endpoint)
     }
 
     /// Connects to the member; a failure is answered with 503, for HTTP is still spoken then.
     func open(_ address: EndpointAddress, timeout: Duration, _ security: ClientTransportSecurity?) {
+        note?.sent(to: address)
         let bound = NIOLoopBound(self, eventLoop: balancer.eventLoop)
         let bootstrap = ClientBootstrap(group: balancer.eventLoop)
             .connectTimeout(TimeAmount(timeout))
@@ -50,6 +53,7 @@ final class Tunnel: RelayPair {
 
     private func failed(_ outcome: Outcome) {
         guard !hasEnded else { return }
+        note?.answered(503)
         finish(outcome)
         exchange.respond(
             status: 503, fields: [HTTPField("content-type", "text/plain")], text: "quorate proxy: the member was lost\n")
@@ -73,6 +77,8 @@ final class Tunnel: RelayPair {
         channel.pipeline.syncOperations.removeHandler(context: context, promise: nil)
         clientSide.join(memberSide)
         sides = (clientSide, memberSide)
+        // What the member answered is between the two; this is what it means that bytes pass.
+        note?.answered(101)
         taken.setOption(.allowRemoteHalfClosure, value: true).whenFailure { _ in }
         memberSide.write(ByteBuffer(bytes: head))
         // Reading may have been held back by what was in front.
@@ -83,7 +89,7 @@ final class Tunnel: RelayPair {
 
     func clientSpoke(_ bytes: ByteBuffer) {}
     func inputEndedEarly() {}
-    func count(_ bytes: Int, fromClient: Bool) {}
+    func count(_ bytes: Int, fromClient: Bool) { if fromClient { note?.requestBytes(bytes) } else { note?.responseBytes(bytes) } }
 
     func directionEnded() {
         if let sides, sides.client.outputEnded, sides.member.outputEnded { close() }
@@ -112,6 +118,7 @@ final class Tunnel: RelayPair {
         guard !hasEnded else { return }
         hasEnded = true
         balancer.finished(endpoint, outcome)
+        note?.finish()
         whenClosed(self)
     }
 }

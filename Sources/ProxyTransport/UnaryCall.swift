@@ -106,6 +106,7 @@ final class UnaryCall: ForwardedCall {
 
     override func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) {
         guard let client, stream === upstream else { return }
+        note?.responseBytes(bytes.count)
         guard !client.isConnectionFull else {
             if rule.passedOn { return breakOff() }
             return answer(GRPCStatus(.resourceExhausted, "quorate proxy: too much output waits on the connection"))

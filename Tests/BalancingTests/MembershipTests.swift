@@ -35,6 +35,14 @@ struct MembershipTests {
     }
 
     /// #8132
+    /// The thread that asks would spin.
+    @Test func withoutRefreshesNothingWakesForThem() {
+        var settings = BalancingSettings()
+        settings.refreshInterval = Instant.Span(nanoseconds: 0)
+        let world = World(settings, seeds: World.endpoints(3))
+        #expect(world.monitor.nextWakeUp.map { $0 > world.now } ?? true)
+    }
+
     @Test func allMembersAreReplacedOneAfterTheOther() {
         var world = World(seeds: seeds)
         var members = seeds.enumerated().map { (UInt64($0.offset + 1), $0.element.address) }

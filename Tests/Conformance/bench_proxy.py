@@ -1,17 +1,21 @@
 """What the proxy costs, beside haproxy, nginx and etcd's own proxies, in front of the same three real members.
 
-Tests/Conformance/run proxy [seconds]     (also: make bench-proxy)
+Tests/Conformance/run proxy [seconds [names of proxies]]     (also: make bench-proxy)
 
-Ranges with an empty answer, from `quorate-bench range-load`, through each proxy in turn, three times. Proxies that are not installed are
-left out (Debian: haproxy, nginx-light). Not a test: it takes a quiet machine.
+Ranges with an empty answer, from `quorate-bench range-load`, through each proxy in turn, three times; then 10,000 connections that have said
+they speak HTTP/2 and nothing else. Proxies that are not installed are left out (Debian: haproxy, nginx-light). Not a test: it takes a quiet
+machine.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -23,21 +27,30 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import releases  # noqa: E402
 from harness.client import Client  # noqa: E402
 from harness.daemon import Daemon, clean_environment, etcd, free_ports, kill_all, poll, quorate  # noqa: E402
+from harness.pki import Authority  # noqa: E402
 from harness.trio import Trio  # noqa: E402
 
 LOADS = [(1, 1), (10, 100)]
 ROUNDS = 3
-IDLE_CONNECTIONS = 1000
+IDLE_CONNECTIONS = 10_000
+# Of these processes and those they start: a proxy has two ends of each connection.
+OPEN_FILES = 4 * IDLE_CONNECTIONS
 TICKS = os.sysconf("SC_CLK_TCK")
+ANY_CERTIFICATE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+ANY_CERTIFICATE.check_hostname = False
+ANY_CERTIFICATE.verify_mode = ssl.CERT_NONE
+ANY_CERTIFICATE.set_alpn_protocols(["h2"])
 BENCH = releases.ROOT / ".build" / "release" / "quorate-bench"
 
 HAPROXY = """global
   nbthread {threads}
+  maxconn {connections}
 defaults
   mode {mode}
   timeout connect 2s
   timeout client 1h
   timeout server 1h
+  maxconn {connections}
 frontend clients
   bind 127.0.0.1:{port} {protocol}
   default_backend members
@@ -46,7 +59,7 @@ backend members
 {servers}
 """
 NGINX = """worker_processes {threads}; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 32768; }}
 http {{
   access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
   uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e; keepalive_requests 1000000000;
@@ -61,17 +74,21 @@ def commands(folder, members, reference):
     addresses = [member.endpoint for member in members]
     threads = os.cpu_count()
 
-    def ours(mode):
+    def ours(mode, *flags, scheme="http"):
         return lambda port: [
             quorate().command[0], "proxy", "--mode", mode, "--endpoints", ",".join(addresses), "--listen-client-urls",
-            f"http://127.0.0.1:{port}", "--data-dir", str(folder / f"data-{mode}-{port}"),
+            f"{scheme}://127.0.0.1:{port}", "--data-dir", str(folder / f"data-{mode}-{port}"), *flags,
         ]  # fmt: skip
 
     def haproxy(mode, protocol):
         def command(port):
             path = folder / f"haproxy-{mode}.cfg"
             servers = "\n".join(f"  server m{n} {each} check {protocol}" for n, each in enumerate(addresses))
-            path.write_text(HAPROXY.format(mode=mode, protocol=protocol, port=port, servers=servers, threads=threads))
+            # More would need more descriptors than there are, and it would not start.
+            most = idle_connections() + 20
+            path.write_text(
+                HAPROXY.format(mode=mode, protocol=protocol, port=port, servers=servers, threads=threads, connections=most)
+            )
             return ["haproxy", "-db", "-f", str(path)]
 
         return command
@@ -93,6 +110,10 @@ def commands(folder, members, reference):
         yield "haproxy tcp", haproxy("tcp", "")
     yield "etcd gateway", etcd_proxy("gateway")
     yield "quorate http", ours("http")
+    if not (folder / "ca").exists():
+        Authority(folder / "ca").issue("proxy")
+    pair = ["--cert-file", str(folder / "ca" / "proxy.crt"), "--key-file", str(folder / "ca" / "proxy.key")]
+    yield "quorate http over TLS", ours("http", *pair, scheme="https")
     if shutil.which("haproxy"):
         yield "haproxy http", haproxy("http", "proto h2")
     if shutil.which("nginx"):
@@ -135,32 +156,48 @@ def measure(port, pid, connections, clients, seconds):
     return result
 
 
-def idle_kib(port, pid):
-    """Memory for each connection that has said it speaks HTTP/2 and then nothing."""
-    before = resident_mib(pid)
-    hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    sockets = []
+def idle_connections():
+    """As many as wanted, or as a proxy can have with two descriptors each."""
+    return min(IDLE_CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200) // 2)
+
+
+def open_connection(port, is_secure):
+    """One that has said it speaks HTTP/2, and heard the same."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    if is_secure:
+        connection = ANY_CERTIFICATE.wrap_socket(connection)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+    connection.recv(9)
+    return connection
+
+
+def idle_mib(port, pid, is_secure):
+    """Memory with many idle connections; how many is in the table's head."""
+    connections = []
     try:
-        for _ in range(IDLE_CONNECTIONS):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-            sockets.append(connection)
-            connection.sendall(hello)
-            connection.recv(9)
-        time.sleep(1)
-        return (resident_mib(pid) - before) * 1024 / IDLE_CONNECTIONS
+        for _ in range(idle_connections()):
+            connections.append(open_connection(port, is_secure))
+        time.sleep(2)
+        return resident_mib(pid)
     finally:
-        for connection in sockets:
+        for connection in connections:
             connection.close()
 
 
 def run(name, command, seconds):
     (port,) = free_ports(1)
+    is_secure = name.endswith("TLS")
     process = subprocess.Popen(
         command(port), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment()
     )
     try:
         def ready():
             assert process.poll() is None, f"{name} ended with {process.returncode}"
+            if is_secure:
+                with contextlib.suppress(OSError):
+                    open_connection(port, True).close()
+                    return True
+                return False
             with Client(f"127.0.0.1:{port}", timeout=2) as client:
                 return isinstance(client.outcome("KV/Range", b"\x0a\x01a"), bytes)
 
@@ -168,15 +205,19 @@ def run(name, command, seconds):
         time.sleep(2)
         cells = []
         for connections, clients in LOADS:
+            if is_secure:
+                # The load generator speaks no TLS.
+                cells.append("- | - | -")
+                continue
             results = [measure(port, process.pid, connections, clients, seconds) for _ in range(ROUNDS)]
             errors = sum(each["errors"] for each in results)
             middle = {key: statistics.median(each[key] for each in results) for key in ("cpu_us", "p50_ms", "p99_ms")}
             cells.append(f"{middle['cpu_us']:.1f} | {middle['p50_ms']:.2f} | {middle['p99_ms']:.2f}" + (" !" if errors else ""))
         memory = resident_mib(process.pid)
         try:
-            idle = f"{idle_kib(port, process.pid):.1f}"
-        except OSError:
-            idle = "refused"
+            idle = f"{idle_mib(port, process.pid, is_secure):.0f}"
+        except OSError as error:
+            idle = f"refused ({error})"
         print(f"| {name} | {' | '.join(cells)} | {memory:.0f} | {idle} |", flush=True)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -185,6 +226,13 @@ def run(name, command, seconds):
 
 def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3
+    wanted = sys.argv[2:]
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, max(OPEN_FILES, hard_limit)))
+    except ValueError:
+        # Not root: the connections that are too many are refused.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     reference = releases.newest("3.5")
     made = []
 
@@ -197,9 +245,10 @@ def main():
         try:
             members = Trio(make, etcd(reference)).members
             columns = "".join(f" CPU us/req, {c} client{'s' * (c > 1)} | p50 ms | p99 ms |" for _, c in LOADS)
-            print(f"| proxy |{columns} MiB | KiB per idle connection |\n|" + "---|" * (3 + 3 * len(LOADS)), flush=True)
+            print(f"| proxy |{columns} MiB | MiB, {idle_connections():,} idle connections |\n|" + "---|" * (3 + 3 * len(LOADS)), flush=True)
             for name, command in commands(root, members, reference):
-                run(name, command, seconds)
+                if not wanted or name in wanted:
+                    run(name, command, seconds)
         finally:
             kill_all(made)
 

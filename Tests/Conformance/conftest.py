@@ -7,8 +7,11 @@ import signal
 import pytest
 
 from harness import releases
-from harness.daemon import Daemon, etcd, kill_all, quorate
+from harness.daemon import Daemon, etcd, free_ports, kill_all, quorate
 from harness.side_by_side import SideBySide
+from harness.trio import Proxy
+
+PROBES = ["--probe-interval", "300ms", "--probe-timeout", "500ms"]
 
 
 def pytest_configure(config):
@@ -57,6 +60,24 @@ def daemons(request, tmp_path):
     request.node.daemons = made
     yield make
     kill_all(made)
+
+
+@pytest.fixture
+def proxies(request, tmp_path):
+    """Makes proxies that probe often: proxies(endpoints, flags). The port of a proxy's own pages is its `pages`."""
+    made = []
+
+    def make(endpoints, *flags, mode="tcp", folder="proxy", scheme="http"):
+        (pages,) = free_ports(1)
+        own = ["--mode", mode, "--listen-metrics-urls", f"http://127.0.0.1:{pages}", *PROBES, *map(str, flags)]
+        proxy = Proxy(tmp_path / folder, endpoints, own, scheme)
+        proxy.pages = pages
+        made.append(proxy)
+        return proxy
+
+    yield make
+    for proxy in made:
+        proxy.kill()
 
 
 @pytest.fixture

@@ -121,9 +121,8 @@ def test_in_http_mode_certificates_are_each_sides_own(secure_trio, proxies, refe
     assert Etcdctl(reference, proxy.url, *trusted).run("get", "a", "--dial-timeout=1s")[0] != 0
     enable_authentication(alice)
     for _ in range(4):
-        # Not by the certificate, for that is not the member's to see, but by password.
-        status, said = alice.run("get", "/alice/a")
-        assert status != 0 and "user name is empty" in said, said
+        # Not by the certificate, for that is not the member's to see (the proxy's makes etcd look for a user without a name), but by password.
+        alice.refused("get", "/alice/a")
         alice.ok("put", "/alice/a", "1", user="alice:alicepw")
         alice.refused("put", "/bob/a", "1", user="alice:alicepw")
 

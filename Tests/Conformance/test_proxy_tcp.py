@@ -14,48 +14,12 @@ import pytest
 from harness import releases, web
 from harness.client import Client
 from harness.daemon import clean_environment, etcd, free_ports, poll, quorate
-from harness.trio import Proxy, Trio
-
-PROBES = ["--probe-interval", "300ms", "--probe-timeout", "500ms"]
+from harness.trio import Trio
 
 
 @pytest.fixture
 def trio(daemons, reference):
     return Trio(daemons, etcd(reference))
-
-
-@pytest.fixture
-def proxies(tmp_path):
-    """Makes proxies: proxies(endpoints, flags). The port of a proxy's pages is its `pages`."""
-    made = []
-
-    def make(endpoints, *flags, mode="tcp", folder="proxy"):
-        (pages,) = free_ports(1)
-        own = ["--mode", mode, "--listen-metrics-urls", f"http://127.0.0.1:{pages}", *PROBES, *flags]
-        proxy = Proxy(tmp_path / folder, endpoints, own)
-        proxy.pages = pages
-        made.append(proxy)
-        return proxy
-
-    yield make
-    for proxy in made:
-        proxy.kill()
-
-
-def states(proxy):
-    page = json.loads(web.request(proxy.pages, "/proxy/endpoints").text)
-    return {each["endpoint"]: each["state"] for each in page["endpoints"]}
-
-
-def all_serve(proxy, count=3):
-    def serving():
-        try:
-            return list(states(proxy).values()).count("serving") == count
-        except ConnectionRefusedError:
-            # Clients are listened to a moment before the pages are there.
-            return False
-
-    poll(serving, 10, lambda: states(proxy))
 
 
 def seconds_until_served(clients, limit):
@@ -75,29 +39,29 @@ def seconds_until_served(clients, limit):
 
 def test_a_killed_member_is_left_at_once(trio, proxies):
     proxy = proxies(trio.urls, "--policy", "round-robin").start()
-    all_serve(proxy)
+    proxy.wait_for_all()
     trio.members[0].kill()
     # Until a probe has noticed, every connection that goes there is refused, and goes on to the next member unseen.
     for number in range(12):
         with Client(proxy.endpoint) as client:
             client.range(b"k%d" % number, serializable=True)  # The member may have been the leader.
-    poll(lambda: states(proxy)[trio.urls[0]] == "down", 5, lambda: states(proxy))
+    poll(lambda: proxy.states()[trio.urls[0]] == "down", 5, proxy.states)
 
 
 def test_a_hung_member_is_left_within_the_time_of_a_probe(trio, proxies):
     proxy = proxies(trio.urls, "--policy", "round-robin").start()
-    all_serve(proxy)
+    proxy.wait_for_all()
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client(proxy.endpoint, timeout=10)) for _ in range(6)]
         assert seconds_until_served(clients, 5) < 5
         trio.members[1].process.send_signal(signal.SIGSTOP)
         try:
-            poll(lambda: states(proxy)[trio.urls[1]] == "down", 2, lambda: states(proxy), 0.01)
+            poll(lambda: proxy.states()[trio.urls[1]] == "down", 2, lambda: proxy.states(), 0.01)
             # Connections on it were closed, so that clients come back and get another member.
             assert seconds_until_served(clients, 8) < 3
         finally:
             trio.members[1].process.send_signal(signal.SIGCONT)
-        all_serve(proxy)
+        proxy.wait_for_all()
 
 
 @pytest.mark.slow
@@ -106,20 +70,20 @@ def test_all_members_are_replaced_and_the_new_list_is_kept(trio, proxies):
     proxy = proxies(first_urls, "--refresh-interval", "1s").start()
     for member in list(trio.members):
         trio.replace(member)
-        poll(lambda: sorted(url for url, state in states(proxy).items() if state == "serving") == sorted(trio.urls), 15,
-             lambda: states(proxy))  # fmt: skip
+        poll(lambda: sorted(url for url, state in proxy.states().items() if state == "serving") == sorted(trio.urls), 15,
+             proxy.states)  # fmt: skip
         with Client(proxy.endpoint) as client:
             client.put(b"a", b"b")
     proxy.kill()
     # Not one of the configured endpoints is left; the kept list finds the cluster.
     assert not set(first_urls) & set(trio.urls)
     proxy.start()
-    all_serve(proxy)
+    proxy.wait_for_all()
 
 
 def test_pages_and_status(trio, proxies):
     proxy = proxies(trio.urls).start()
-    all_serve(proxy)
+    proxy.wait_for_all()
     assert web.request(proxy.pages, "/health").text == '{"health":"true","reason":""}'
     assert web.request(proxy.pages, "/readyz").status == 200
     assert sorted(json.loads(web.request(proxy.pages, "/v2/config/local/proxy").text)["endpoints"]) == sorted(trio.urls)
@@ -146,7 +110,7 @@ def test_older_members_are_probed(daemons, proxies, version, probe):
         pytest.skip(f"no etcd {version}")
     member = daemons(etcd(release), "member").start()
     proxy = proxies([member.client_url], "--probe", probe).start()
-    all_serve(proxy, 1)
+    proxy.wait_for_all(1)
 
 
 def test_the_proxy_does_not_forward_to_itself(daemons, proxies, reference):
@@ -154,7 +118,7 @@ def test_the_proxy_does_not_forward_to_itself(daemons, proxies, reference):
     proxy = proxies([])
     proxy.endpoints = [f"http://127.0.0.1:{proxy.port}", f"http://localhost:{proxy.port}", member.client_url]
     proxy.start()
-    poll(lambda: sorted(states(proxy).values()) == ["forbidden", "forbidden", "serving"], 5, lambda: states(proxy))
+    poll(lambda: sorted(proxy.states().values()) == ["forbidden", "forbidden", "serving"], 5, proxy.states)
 
 
 @pytest.mark.parametrize("command", [["gateway", "start"], ["grpc-proxy", "start", "--data-dir=gp"]])
@@ -228,6 +192,33 @@ def test_draining_lets_connections_end_and_then_ends_them(daemons, proxies, refe
         assert client.get(b"a") == b"1"
         assert proxy.process.wait(10) == 0
         assert 1.5 < time.monotonic() - began < 6
+
+
+def test_the_access_log_says_how_each_request_went(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([member.client_url], "--access-log", mode="http").start()
+    began = proxy.log.stat().st_size
+
+    def lines():
+        said = [json.loads(line) for line in proxy.log.read_text()[began:].splitlines()]
+        # What the proxy was asked while it started may be written late.
+        return [line for line in said if line["msg"] == "request" and not line["request"].endswith("KV/Range")]
+
+    with Client(proxy.endpoint) as client:
+        client.put(b"a", b"1")
+        assert client.outcome("KV/Put", b"").code == "INVALID_ARGUMENT"
+        with client.watch(b"a") as responses:
+            next(responses)
+        assert web.request(proxy.port, "/v3/kv/range", "POST", '{"key":"YQ=="}').status == 200
+        web.request(proxy.port, "/proxy/health")
+    poll(lambda: len(lines()) >= 4, 5, lambda: proxy.log.read_text()[began:])
+    put, refused, watch, plain = sorted(lines(), key=lambda line: ("kv/range" in line["request"], "Watch" in line["request"], line["ts"]))
+    assert put["request"] == refused["request"] == "/etcdserverpb.KV/Put"
+    assert (put["grpc-status"], refused["grpc-status"]) == (0, 3)
+    assert put["endpoint"] == member.client_url and put["attempts"] == 1 and put["end"] == "answered"
+    assert put["request-bytes"] > 5 and put["response-bytes"] > 5 and put["remote-addr"].startswith("127.0.0.1:")
+    assert watch["request"] == "/etcdserverpb.Watch/Watch" and watch["end"] == "cancelled by client"
+    assert plain["request"] == "POST /v3/kv/range" and plain["status"] == 200 and plain["request-bytes"] == 14
 
 
 def connects(port):

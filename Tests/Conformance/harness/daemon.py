@@ -99,6 +99,7 @@ class Daemon:
     ):
         self.software = software
         self.timing = list(timing)
+        self.client_scheme = "http"
         self.peer_scheme = peer_scheme
         #: As --initial-cluster and --initial-cluster-state have it; of its own alone unless set.
         self.initial_cluster = None
@@ -126,7 +127,7 @@ class Daemon:
 
     @property
     def client_url(self):
-        return "http://" + self.endpoint
+        return f"{self.client_scheme}://{self.endpoint}"
 
     @property
     def peer_url(self):
@@ -141,7 +142,7 @@ class Daemon:
 
     @property
     def advertised_client_url(self):
-        return f"http://127.0.0.1:{self.client_relay_port}" if self.client_relay_port else self.client_url
+        return f"{self.client_scheme}://127.0.0.1:{self.client_relay_port or self.client_port}"
 
     def arguments(self):
         return [

@@ -41,12 +41,12 @@ class Authority:
             "-subj", f"/CN={name}", "-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign",
         )  # fmt: skip
 
-    def issue(self, name, common_name=None, usages="serverAuth,clientAuth", names=LOOPBACK, days=365):
+    def issue(self, name, common_name=None, usages="serverAuth,clientAuth", names=LOOPBACK, days=365, subject=None):
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         openssl(
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pair.key, "-out", request,
-            "-subj", f"/CN={common_name or name}",
+            "-subj", subject or f"/CN={common_name or name}",
         )  # fmt: skip
         lines = ["keyUsage=critical,digitalSignature,keyEncipherment", f"extendedKeyUsage={usages}"]
         extensions.write_text("\n".join(lines + ([f"subjectAltName={names}"] if names else [])) + "\n")

@@ -1,10 +1,11 @@
 """Three real members and a proxy in front of them."""
 
+import json
 import os
 import pathlib
 import subprocess
 
-from . import releases
+from . import releases, web
 from .client import Client
 from .daemon import clean_environment, free_ports, poll
 from .protobuf import message
@@ -16,7 +17,8 @@ TIMING = ["--heartbeat-interval", "50", "--election-timeout", "500", "--log-leve
 class Trio:
     """A cluster of three members that can be killed, stopped and replaced."""
 
-    def __init__(self, make, software, network=None):
+    def __init__(self, make, software, network=None, client_flags=()):
+        """With flags for the client port its listeners speak TLS, and they are known to serve only when somebody has asked them."""
         self._make = make
         self.software = software
         self.members = [make(software, f"m{number}", name=f"m{number}") for number in range(3)]
@@ -27,10 +29,12 @@ class Trio:
                 member.relay_port = network.relay(member)
         initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for member in self.members:
-            member.flags = [*TIMING, "--initial-cluster", initial]
+            member.flags = [*TIMING, "--initial-cluster", initial, *map(str, client_flags)]
+            member.client_scheme = "https" if client_flags else "http"
             member.spawn()
         for member in self.members:
-            member.wait_ready()
+            if not client_flags:
+                member.wait_ready()
         if network:
             network.learn({each["id"]: each["name"].decode() for each in self.members[0].client.members()})
 
@@ -67,18 +71,42 @@ class Trio:
 class Proxy:
     """`quorate proxy` as a process."""
 
-    def __init__(self, folder, endpoints, flags=()):
+    def __init__(self, folder, endpoints, flags=(), scheme="http"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.endpoints = endpoints
         self.flags = list(flags)
         self.log = self.folder / "proxy.log"
         self.port = free_ports(1)[0]
+        self.scheme = scheme
+        #: Where its own pages are, if anywhere but on the clients' port.
+        self.pages = self.port
         self.process = None
 
     @property
     def endpoint(self):
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self):
+        return f"{self.scheme}://{self.endpoint}"
+
+    def states(self):
+        page = json.loads(web.request(self.pages, "/proxy/endpoints").text)
+        return {each["endpoint"]: each["state"] for each in page["endpoints"]}
+
+    def wait_for_all(self, count=3):
+        """Until so many endpoints serve."""
+
+        def served():
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            try:
+                return list(self.states().values()).count("serving") == count
+            except ConnectionError:
+                return False
+
+        poll(served, 20, lambda: self.log.read_text()[-2000:])
+        return self
 
     def start(self):
         """Starts the process and waits until a member answers through it."""
@@ -99,7 +127,7 @@ class Proxy:
                 [
                     str(binary), "proxy",
                     "--endpoints", ",".join(self.endpoints),
-                    "--listen-client-urls", f"http://{self.endpoint}",
+                    "--listen-client-urls", self.url,
                     "--data-dir", str(self.folder / "data"),
                     *self.flags,
                 ],
