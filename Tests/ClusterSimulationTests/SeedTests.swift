@@ -70,6 +70,7 @@ import Testing
     @Test(arguments: [
         SeededBug.acknowledgeBeforeSync, .leaderCountsItselfEarly, .earlyAppendResponse, .indexBeforeData, .lostWatchEvents,
         .repeatedWatchEvents, .earlyProgress, .repeatedProposal, .repeatedRequestIDs, .proxyRepeatsWrites, .proxyResumesLate,
+        .proxyForgetsKeepAlives, .proxyIgnoresBudget, .proxyStaysAtHung, .proxyLosesCalls, .proxyTakesForeign,
     ])
     func aSeededBugIsFound(bug: SeededBug) throws {
         for seed in UInt64(1)...40 {
