@@ -77,7 +77,8 @@ let rooms: [Target] = [
     room(
         "ProxyTransport",
         [
-            "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
+            "Forwarding", "Balancing", "GRPC", "HTTP2", "TLS", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix,
+            nioHTTP1,
         ]),
     room(
         "ProxyDaemon",
@@ -95,8 +96,10 @@ let rooms: [Target] = [
     room(
         "Commands",
         [
-            "Backend", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft", "Records",
+            "Backend", "Balancing", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft",
+            "Records",
             "WAL",
+            "ProxyTransport", "TLS", nioCore, nioPosix,
         ]),
     .executableTarget(
         name: "quorate",

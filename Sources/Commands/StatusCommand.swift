@@ -1,72 +1,117 @@
+import Balancing
 import Configuration
-import Glibc
+import TLS
 
 /// `quorate status [URL...]`: how the member and the proxy of this host do, one line each, asked at their own pages. Without URLs
-/// those are asked that the units' configuration names.
+/// those are asked that the units' configuration names, with the certificates named there.
 ///
 /// Exit status: 0 when all that answer are healthy, 1 when one is not, 2 when none answers.
 enum StatusCommand {
-    private static let usage = "usage: quorate status [http://HOST:PORT | unix:PATH ...]\n"
+    private static let usage = """
+        usage: quorate status [http://HOST:PORT | https://HOST:PORT | unix:PATH ...]
+                 [--cacert FILE] [--cert FILE --key FILE] [--insecure-skip-tls-verify]
+
+        """
+
+    /// A daemon to ask.
+    private struct Place {
+        var name: String
+        var address: EndpointAddress
+        var security: TLSClientSettings
+    }
 
     static func run(_ arguments: [String]) -> Int32 {
-        var places: [(name: String, place: LocalPage.Place)] = []
-        if arguments.isEmpty {
-            places = configuredPlaces()
-        } else {
-            for text in arguments {
-                guard let place = place(text) else { return fail(usage, 2) }
-                places.append((text, place))
-            }
-        }
+        let places: [Place]
+        do throws(UsageProblem) { places = try named(arguments) } catch { return fail("\(error.reason)\n\(usage)", 2) }
+        let pages = LocalPages()
         var answers = 0
         var isAllHealthy = true
-        for (name, place) in places {
-            switch LocalPage.get(place, "/metrics") {
+        for place in places.isEmpty ? configuredPlaces() : places {
+            switch pages.get(place.address, "/metrics", place.security) {
             case .success(let page) where page.status == 200:
                 answers += 1
-                let health = try? LocalPage.get(place, "/readyz").get()
+                let health = try? pages.get(place.address, "/readyz", place.security).get()
                 let isHealthy = health?.status == 200
                 isAllHealthy = isAllHealthy && isHealthy
-                print("\(isHealthy ? "healthy  " : "UNHEALTHY") \(name)  \(DaemonFigures(MetricsPage(page.body)).line)")
-            case .success(let page): print("?         \(name)  no metrics there: HTTP status \(page.status)")
-            case .failure(let problem): print("no answer \(name)  \(problem.reason)")
+                let figures = DaemonFigures(MetricsPage(page.text)).line
+                print("\(isHealthy ? "healthy  " : "UNHEALTHY") \(place.name)  \(figures)")
+            case .success(let page): print("?         \(place.name)  no metrics there: HTTP status \(page.status)")
+            case .failure(let problem): print("no answer \(place.name)  \(problem.reason)")
             }
         }
         return answers == 0 ? 2 : isAllHealthy ? 0 : 1
     }
 
-    private static func place(_ text: String) -> LocalPage.Place? {
-        if text.hasPrefix("unix:") {
-            let path = text.dropFirst(5)
-            return .unix(path: String(path.hasPrefix("//") ? path.dropFirst(2) : path))
+    // MARK: what the command line names
+
+    private struct UsageProblem: Error {
+        let reason: String
+    }
+
+    private static func named(_ arguments: [String]) throws(UsageProblem) -> [Place] {
+        var addresses: [(name: String, address: EndpointAddress)] = []
+        var security = TLSClientSettings()
+        var rest = arguments[...]
+        while let word = rest.popFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            func value() throws(UsageProblem) -> String {
+                guard let value = parts.count > 1 ? parts[1] : rest.popFirst() else {
+                    throw UsageProblem(reason: "\(word) needs a file")
+                }
+                return value
+            }
+            switch parts.first {
+            case "--cacert": security.trustedAuthorityFile = try value()
+            case "--cert": security.certificateFile = try value()
+            case "--key": security.keyFile = try value()
+            case "--insecure-skip-tls-verify": security.skipsVerification = true
+            default:
+                guard !word.hasPrefix("-") else { throw UsageProblem(reason: "unknown argument \"\(word)\"") }
+                do throws(AddressProblem) { addresses.append((word, try EndpointAddress(parsing: word))) } catch {
+                    throw UsageProblem(reason: error.reason)
+                }
+            }
         }
-        guard text.hasPrefix("http://"), let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-        else {
-            return nil
+        guard !addresses.isEmpty || arguments.isEmpty else {
+            throw UsageProblem(reason: "certificates without a URL: those of the units are used where none is named")
         }
-        let host = text[..<colon].dropFirst(7).filter { $0 != "[" && $0 != "]" }
-        return host.isEmpty ? nil : .tcp(host: host, port: port)
+        return addresses.map { Place(name: $0.name, address: $0.address, security: security) }
     }
 
     // MARK: what the units run with
 
-    private static func configuredPlaces() -> [(name: String, place: LocalPage.Place)] {
+    private static func configuredPlaces() -> [Place] {
         let build = BuildVersion(version: "", revision: "")
-        var places: [(name: String, place: LocalPage.Place)] = []
+        var places: [Place] = []
         if let file = SmallFile.read("/etc/default/quorate-member").map({ EnvironmentFile($0) }),
             case .run(let configuration, _)? = try? readMemberConfiguration(inputs(file), version: build)
         {
-            let plain = (configuration.listenMetricsURLs + configuration.listenClientURLs).first { !$0.isSecure }
-            if let plain { places.append(("member \(plain)", place(plain))) }
+            let urls = configuration.listenMetricsURLs + configuration.listenClientURLs
+            if let url = urls.first(where: { !$0.isSecure }) ?? urls.first { places.append(member(url, configuration)) }
         }
         if let file = SmallFile.read("/etc/default/quorate-proxy").map({ EnvironmentFile($0) }),
             case .run(let configuration, _)? = try? readProxyConfiguration(inputs(file), version: build)
         {
             let path = configuration.dataDirectory + "/proxy.sock"
-            places.append(("proxy unix:\(path)", .unix(path: path)))
+            places.append(Place(name: "proxy unix:\(path)", address: .unix(path), security: TLSClientSettings()))
         }
-        if places.isEmpty { places = [("member http://127.0.0.1:2379", .tcp(host: "127.0.0.1", port: 2379))] }
+        if places.isEmpty {
+            let address = EndpointAddress(scheme: .http, host: "127.0.0.1", port: 2379)
+            places = [Place(name: "member \(address)", address: address, security: TLSClientSettings())]
+        }
         return places
+    }
+
+    private static func member(_ url: EndpointURL, _ configuration: MemberConfiguration) -> Place {
+        let files = configuration.clientSecurity
+        var security = TLSClientSettings()
+        security.trustedAuthorityFile = files.trustedAuthorityFile
+        // Asked for with --client-cert-auth; what the member presents where a client's is not given.
+        security.certificateFile = files.clientCertificateFile.isEmpty ? files.certificateFile : files.clientCertificateFile
+        security.keyFile = files.clientKeyFile.isEmpty ? files.keyFile : files.clientKeyFile
+        // Nobody has signed a certificate that the member made for itself.
+        security.skipsVerification = files.isAutomatic
+        return Place(name: "member \(url)", address: address(of: url), security: security)
     }
 
     private static func inputs(_ file: EnvironmentFile) -> ConfigurationInputs {
@@ -75,11 +120,16 @@ enum StatusCommand {
         return inputs
     }
 
-    private static func place(_ url: EndpointURL) -> LocalPage.Place {
-        if url.isUnixSocket { return .unix(path: url.socketPath) }
+    private static func address(of url: EndpointURL) -> EndpointAddress {
+        if url.isUnixSocket { return .unix(url.socketPath) }
         let isAny = url.host.isEmpty || url.host == "0.0.0.0" || url.host == "::"
-        return .tcp(host: isAny ? "127.0.0.1" : url.host, port: url.port)
+        return EndpointAddress(
+            scheme: url.isSecure ? .https : .http, host: isAny ? "127.0.0.1" : url.host, port: UInt16(url.port))
     }
+}
+
+extension EndpointAddress {
+    fileprivate static func unix(_ path: String) -> EndpointAddress { EndpointAddress(scheme: .unix, socketPath: path) }
 }
 
 /// The figures of a daemon's page as one line.

@@ -5,6 +5,7 @@ import Discovery
 import Host
 import LinuxHost
 import NIOCore
+import ProxyTransport
 import Records
 import Synchronization
 import Telemetry

@@ -4,6 +4,7 @@ import Host
 import LinuxHost
 import NIOCore
 import NIOPosix
+import ProxyTransport
 import Synchronization
 import Systemd
 import Telemetry

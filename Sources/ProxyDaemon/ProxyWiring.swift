@@ -3,6 +3,7 @@ import Configuration
 import Host
 import NIOCore
 import NIOPosix
+import ProxyTransport
 import TLS
 import Telemetry
 

@@ -3,6 +3,7 @@ import Bytes
 import Configuration
 import NIOCore
 import NIOPosix
+import ProxyTransport
 
 /// `quorate proxy status`: what a running proxy says of its endpoints, as a table.
 public enum ProxyStatusCommand {

@@ -453,3 +453,21 @@ def test_idle_connections_do_not_keep_others_out(member, pki):
             if number % 2:
                 idle.sendall(b"\x16\x03\x01\x02\x00\x01")
         assert get(ours.url, pki.authority.context())[0] == 200
+
+
+def test_status_is_asked_over_tls(member, pki):
+    one = member(mutual_flags(pki)).start()
+
+    def status(*arguments):
+        words = [*quorate().command[:1], "status", *map(str, arguments)]
+        result = subprocess.run(words, capture_output=True, text=True, timeout=20, env=clean_environment())
+        return result.returncode, result.stdout
+
+    authority = ["--cacert", pki.authority.certificate]
+    pair = ["--cert", pki.client.certificate, "--key", pki.client.key]
+    code, text = status(one.url, *authority, *pair)
+    assert code == 0 and text.startswith(f"healthy   {one.url}  leader, term "), text
+    for arguments in ([one.url, *authority], [one.url, *pair], [one.url.replace("https", "http"), *authority, *pair]):
+        code, text = status(*arguments)
+        assert code == 2 and text.startswith("no answer"), text
+    assert "want https" in text

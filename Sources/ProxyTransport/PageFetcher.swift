@@ -3,93 +3,35 @@ import HTTP2
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import Synchronization
 import TLS
 
-/// TLS towards members. A context costs memory, the system's authorities above all, and so is made when the first secure endpoint
-/// turns up; when the operator gave files or secure endpoints, ``prepare()`` makes it at once to find out what is wrong with them.
-final class MemberTransport: Sendable {
-    private let settings: TLSClientSettings
-    private let forHTTP2 = Mutex<TLSClientContext?>(nil)
-    private let forHTTP1 = Mutex<TLSClientContext?>(nil)
-
-    init(_ settings: TLSClientSettings) { self.settings = settings }
-
-    func prepare() throws(TLSError) { _ = try context(forHTTP2, "h2") }
-
-    func http2(_ host: String) -> ClientTransportSecurity {
-        { [self] channel in
-            try channel.pipeline.syncOperations.addHandler(context(forHTTP2, "h2").makeHandler(host: host))
-        }
-    }
-
-    func http1Handler(_ host: String) throws(TLSError) -> TLSHandler {
-        try context(forHTTP1, "http/1.1").makeHandler(host: host)
-    }
-
-    /// Reads the files again; why they cannot be used, if they cannot.
-    func reload() -> String? {
-        [forHTTP2.withLock { $0 }?.reload(), forHTTP1.withLock { $0 }?.reload()].compactMap { $0 }.first.map { "\($0)" }
-    }
-
-    private func context(_ place: borrowing Mutex<TLSClientContext?>, _ name: String) throws(TLSError) -> TLSClientContext {
-        try place.withLock { (made: inout sending TLSClientContext?) throws(TLSError) -> TLSClientContext in
-            if let made { return made }
-            var settings = settings
-            settings.applicationProtocols = [name]
-            let fresh = try TLSClientContext(settings)
-            made = fresh
-            return fresh
-        }
-    }
-}
-
-/// Asks members for their health pages, each time on a new connection. Confined to one event loop.
-final class PageFetcher {
-    enum Problem: Error {
+/// Asks daemons for pages, each time on a new connection. Confined to one event loop.
+public final class PageFetcher {
+    public enum Problem: Error {
         case timedOut
         case garbled(String)
         case security(String)
     }
 
-    private let eventLoop: any EventLoop
+    public let eventLoop: any EventLoop
     private let security: MemberTransport?
-    private static let longestPage = 64 << 10
+    private let longestPage: Int
 
-    init(eventLoop: any EventLoop, security: MemberTransport?) {
+    /// - Parameter longestPage: bytes; a longer one is an error.
+    public init(eventLoop: any EventLoop, security: MemberTransport?, longestPage: Int = 64 << 10) {
         self.eventLoop = eventLoop
         self.security = security
+        self.longestPage = longestPage
     }
 
-    /// `/readyz`, or `/health` where that page does not exist: etcd before 3.5.11 and 3.4.29 lacks it.
-    func health(_ address: EndpointAddress, _ timeout: Duration) -> EventLoopFuture<ProbeResult> {
-        get(address, "/readyz", timeout).assumeIsolated().flatMap { page -> EventLoopFuture<Page> in
-            guard page.status == 404 else { return self.eventLoop.makeSucceededFuture(page) }
-            return self.get(address, "/health", timeout)
-        }.map { page -> ProbeResult in
-            var report = ProbeReport()
-            switch page.status {
-            case 200: return .answered(report)
-            case 503:
-                if page.text.contains("CORRUPT") { report.alarms.insert(.corrupt) }
-                if page.text.contains("learner") { report.isLearner = true }
-                // Space is short for everyone, and reads go on.
-                if page.text.contains("NOSPACE") { return .answered(report) }
-                report.notReady = page.text
-                return .answered(report)
-            default: return .failed(.garbled, detail: "health page answered with HTTP status \(page.status)")
-            }
-        }.flatMapErrorThrowing { .failed(ProbeFailure($0), detail: "\($0)") }.nonisolated()
+    public struct Page: Sendable {
+        public var status: Int
+        public var text: String
     }
 
-    struct Page: Sendable {
-        var status: Int
-        var text: String
-    }
-
-    func get(_ address: EndpointAddress, _ path: String, _ timeout: Duration) -> EventLoopFuture<Page> {
+    public func get(_ address: EndpointAddress, _ path: String, _ timeout: Duration) -> EventLoopFuture<Page> {
         let promise = eventLoop.makePromise(of: Page.self)
-        let reader = PageReader(promise, limit: Self.longestPage)
+        let reader = PageReader(promise, limit: longestPage)
         let timer = DelayedCall(eventLoop, timeout) { reader.fail(Problem.timedOut) }
         promise.futureResult.assumeIsolated().whenComplete { _ in timer.cancel() }
         let host = address.isUnixSocket ? "localhost" : address.authority
@@ -101,7 +43,7 @@ final class PageFetcher {
     }
 
     /// A connection, with TLS where the address asks for it.
-    func connect(
+    public func connect(
         _ address: EndpointAddress, _ timeout: Duration, _ configure: @escaping (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         let bound = NIOLoopBound(configure, eventLoop: eventLoop)
