@@ -90,7 +90,7 @@ let rooms: [Target] = [
     room(
         "ClusterSimulation",
         [
-            "Simulation", "Member", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "Forwarding", "Balancing",
+            "Simulation", "Member", "Membership", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "Forwarding", "Balancing",
             "EtcdAPI", "Records", "Raft", "Host", "Bytes",
         ]),
     room(
@@ -155,8 +155,8 @@ let suites: [Target] = [
     tests(
         "MemberTests",
         [
-            "Member", "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host", "Bytes",
-            "Simulation",
+            "Member", "Membership", "StateMachine", "WAL", "MVCC", "Backend", "PageStore", "EtcdAPI", "Records", "Raft", "Host",
+            "Bytes", "Simulation",
         ]),
     tests(
         "ClientAPITests",

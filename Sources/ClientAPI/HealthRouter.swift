@@ -190,8 +190,9 @@ public final class HealthRouter: HTTPRouter {
 
     private func version(_ exchange: HTTPExchange) {
         let cluster = member.published.status.membership.clusterVersion.map(\.description) ?? "not_decided"
-        // Quorate's own version has a field of its own; tools read the first two.
-        let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\",\"quorate\":\"\(pages.version)\"}"
+        // Quorate's own version has a field of its own, by which members know each other; tools and etcd's members read the others.
+        let own = member.published.status.isLeaving ? "" : ",\"quorate\":\"\(pages.version)\""
+        let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\"\(own)}"
         exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")] + crossOrigin(exchange), text: body)
     }
 

@@ -1,5 +1,6 @@
 import Host
 import Member
+import Membership
 import PageStore
 import Raft
 import Records
@@ -97,15 +98,16 @@ extension SimulatedCluster {
     }
 
     /// Asks every other member which release it runs; those that cannot be reached do not answer.
-    func askVersions(for member: SimulatedMember, _ life: Int) {
+    func askVersions(_ question: UInt64, for member: SimulatedMember) {
         guard let process = member.process else { return }
-        var versions: [MemberID: ClusterVersion?] = [:]
+        var versions: [MemberID: PeerVersions] = [:]
         for other in process.published.status.membership.members where other.id != member.id {
             let isReachable = !network.isBlocked(member.id, other.id) && !network.isBlocked(other.id, member.id)
             let running = members.first { $0.id == other.id && $0.isRunning && $0.pausedUntil <= now }
-            versions[other.id] = isReachable && running != nil ? options.settings(other.id).behavesAs : nil as ClusterVersion?
+            guard isReachable, running != nil else { continue }
+            versions[other.id] = PeerVersions(server: options.settings(other.id).behavesAs, cluster: nil, isQuorate: true)
         }
         let span = Instant.Span(nanoseconds: Int64.random(in: 1_000_000...20_000_000, using: &random))
-        report(.versions(versions), to: member.id, after: span)
+        report(.versions(question: question, versions), to: member.id, after: span)
     }
 }

@@ -290,7 +290,7 @@ public final class SimulatedCluster {
             guard try mayGoOn(member) else { return }
             try send(snapshot, from: member)
         }
-        if output.wantsVersions { askVersions(for: member, life) }
+        if let question = output.versionQuestion { askVersions(question, for: member) }
         for event in output.events { sawEvent(event, member) }
         if member.isGone { return try stop(member.id) }
         if !process.inbox.isEmpty { scheduleTurn(member, at: now) }

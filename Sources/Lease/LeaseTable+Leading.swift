@@ -4,8 +4,8 @@ import Host
 public enum LeaseRenewal: Equatable, Sendable {
     /// It lives this many seconds from now.
     case renewed(ttl: Int64)
-    /// A checkpoint says how little of it was left: a later leader would let it end by that. Propose a checkpoint of 0, and renew
-    /// once that is applied; until then the renewal must not be confirmed.
+    /// A checkpoint, in the log or on its way there, says how little of it was left: a later leader would let it end by that.
+    /// Propose a checkpoint of 0, and renew once that is applied; until then the renewal must not be confirmed.
     case checkpointed
     /// Its time is up and its revocation under way. Whether it is gone shows when the revocation is applied, or when this member
     /// stops leading.
@@ -74,7 +74,9 @@ extension LeaseTable {
             leases[place].expiry = nil
             leases[place].revocation = nil
             leases[place].queuedRevocation = nil
+            leases[place].checkpoint = nil
             leases[place].queuedCheckpoint = nil
+            leases[place].isBeingWritten = false
         }
     }
 
@@ -83,7 +85,7 @@ extension LeaseTable {
         guard isLeading else { return .notLeading }
         guard let place = places[id] else { return .notFound }
         if let expiry = leases[place].expiry, expiry <= now { return .ending }
-        if leases[place].remainingTTL > 0 { return .checkpointed }
+        if leases[place].remainingTTL > 0 || leases[place].isBeingWritten { return .checkpointed }
         start(at: place, now: now)
         return .renewed(ttl: leases[place].ttl)
     }
@@ -128,7 +130,7 @@ extension LeaseTable {
             leases[place].queuedRevocation = end
             revocations.insert(Deadline(at: end, id: leases[place].id))
         }
-        scheduleCheckpoint(at: place, now: now, secondsLeft: leases[place].ttl)
+        scheduleCheckpoint(at: place, due: now + leases[place].firstCheckpointInterval)
     }
 
     /// Queues every lease at its revocation, and drops what is left of leases that are gone.

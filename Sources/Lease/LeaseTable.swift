@@ -38,7 +38,10 @@ public struct LeaseTable: Sendable {
         /// Where the queue of revocations holds it. Renewals move the revocation on and leave the queue alone.
         var queuedRevocation: Instant?
         /// When its remaining time is to be written down, and where the queue of checkpoints holds it.
+        var checkpoint: Instant?
         var queuedCheckpoint: Instant?
+        /// A checkpoint is on its way through the log.
+        var isBeingWritten = false
         var keys: Set<[UInt8]> = []
     }
 
@@ -57,8 +60,7 @@ public struct LeaseTable: Sendable {
     var checkpointedCount = 0
     /// Whether leases end here: true from ``promote(now:extend:)`` to ``demote()``.
     public internal(set) var isLeading = false
-    /// Whether a leader has remaining times written down (etcd's feature gate LeaseCheckpoint, off by default). Takes effect for
-    /// leases granted or renewed from then on, and for all at the next promotion.
+    /// Whether a leader has remaining times written down. What became due meanwhile is written once this is turned on.
     public var writesCheckpoints = false
     /// Whether checkpoints go into the bucket: Go's members store them from cluster version 3.6 on.
     public var storesRemainingTTL = false

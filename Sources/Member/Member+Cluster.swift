@@ -24,17 +24,20 @@ extension Member {
     func watchVersions(_ now: Instant) {
         guard isPublished else { return }
         if machine.membership.members.count == 1 { return agree(on: highestVersion) }
-        guard now >= versionsDue else { return }
+        // Whoever is at the other end of a new connection is asked at once.
+        let isSomebodyNew = !machine.leases.isEmpty && others.contains { isConnected($0) && kind(of: $0) == nil }
+        guard now >= versionsDue || (isSomebodyNew && now >= kinds.repetitionDue) else { return }
         versionsDue = now + Member.versionInterval
-        output.wantsVersions = true
+        askKinds(now)
     }
 
     /// The lowest release anybody runs decides; while somebody does not answer, only a first makeshift is agreed on.
-    func heard(_ versions: [MemberID: ClusterVersion?]) {
-        guard raft.role == .leader, isPublished else { return }
+    func heard(_ answers: [MemberID: PeerVersions], to question: UInt64, now: Instant) {
+        kinds.heard(answers, to: question)
+        guard raft.role == .leader, isPublished, settling == nil else { return }
         var lowest: ClusterVersion? = highestVersion
-        for member in machine.membership.members where member.id != settings.memberID {
-            guard let version = versions[member.id] ?? nil, let before = lowest else {
+        for member in others {
+            guard let version = answers[member]?.server, let before = lowest else {
                 lowest = nil
                 continue
             }
@@ -78,9 +81,10 @@ extension Member {
         transfer(to: best.id, reply, beforeStop: tried + [best.id], now: now)
     }
 
-    private func isConnected(_ member: MemberID) -> Bool { connectedSince.map { $0(member) != nil } ?? true }
+    func isConnected(_ member: MemberID) -> Bool { connectedSince.map { $0(member) != nil } ?? true }
 
     private func transfer(to target: MemberID, _ reply: ReplyAddress, beforeStop tried: [MemberID]? = nil, now: Instant) {
+        if target != settings.memberID { writeRemainingTimesBeforeHandover(now: now) }
         do throws(Refusal) { try raft.transferLeadership(to: target, now: now) } catch {
             return refuse(reply, EtcdError(error))
         }
@@ -128,6 +132,7 @@ extension Member {
             leaderElected = now
             reads.askAgain(now)
         }
+        kinds.forget()
         if change.role == .leader {
             versionsDue = now
             return

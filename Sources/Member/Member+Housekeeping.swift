@@ -29,8 +29,6 @@ struct OwnProposal {
 extension Member {
     /// Leases revoked through the log at a time (etcd's `maxPendingRevokes`).
     static let largestRevocationCount = 16
-    /// Remaining times written down with one entry (etcd's `maxLeaseCheckpointBatchSize`).
-    static let largestCheckpointCount = 1000
 
     func housekeeping(now: Instant) throws(MemberFailure) {
         ownRequests = ownRequests.filter { $0.value.deadline > now }
@@ -91,11 +89,7 @@ extension Member {
                 proposeOwn(.revokeLease(id))
             }
         }
-        // Go members misread checkpoints: they are written only while no other member is a voter.
-        machine.leases.writesCheckpoints = isOnlyVoter
-        if machine.membership.members.count > 1 { resetRemainingTimes() } else { writeRestoredRemainders() }
-        let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
-        if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
+        keepRemainingTimes(now: now)
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
             propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
         }

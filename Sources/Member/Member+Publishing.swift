@@ -20,12 +20,13 @@ extension Member {
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
             keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
             isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes, counts: machine.counts,
-            pendingProposals: waiting.count + ownRequests.count, authRevision: machine.authRevision)
+            pendingProposals: waiting.count + ownRequests.count, authRevision: machine.authRevision,
+            isLeaving: settling != nil)
     }
 
     /// The earliest moment something has to be done without anything arriving.
     func nextWake(_ now: Instant) -> Instant? {
-        if settling?.step == .resetting { return now + .milliseconds(1) }
+        if let settling, settling.isInAHurry { return now + .milliseconds(1) }
         // What this turn's last entries completed is told at once.
         if settling == nil, isPublished, !isReady, machine.membership.clusterVersion != nil { return now }
         // Work in portions goes on at once.

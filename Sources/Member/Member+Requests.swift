@@ -117,9 +117,9 @@ extension Member {
             refuse(reply, EtcdError(error))
             return
         }
+        if settings.strictReconfiguration, let refusal = whyUnhealthy(request, now: now) { return refuse(reply, refusal) }
         // Before another member can hold the log: it may be Go.
         if case .add = request { resetRemainingTimes() }
-        if settings.strictReconfiguration, let refusal = whyUnhealthy(request, now: now) { return refuse(reply, refusal) }
         do throws(Refusal) { _ = try raft.proposeConfigurationChange(change) } catch {
             refuse(reply, EtcdError(error))
             return

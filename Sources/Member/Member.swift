@@ -68,6 +68,7 @@ public final class Member {
     var ownRequests: [UInt64: OwnProposal] = [:]
     /// When to ask again which versions the members run.
     var versionsDue: Instant
+    var kinds = MemberKinds()
     var knownLeader: MemberID = 0
     /// When this member last learnt of a new leader.
     var leaderElected: Instant?
@@ -86,6 +87,9 @@ public final class Member {
     /// Since when messages to and from another member get through, nil while they do not. Without it every member counts as
     /// connected.
     public var connectedSince: ((MemberID) -> Instant?)?
+    /// A number that stays as long as the same process is at the other end, nil while messages do not get through. Without it there
+    /// is one connection that lasts.
+    public var connection: ((MemberID) -> UInt64?)?
 
     public init(_ opened: consuming OpenedMember, now: Instant) throws(MemberFailure) {
         settings = opened.settings
@@ -159,7 +163,7 @@ public final class Member {
         switch report {
         case .unreachable(let member): raft.reportUnreachable(member)
         case .snapshot(let member, let succeeded): raft.reportSnapshot(member, succeeded: succeeded)
-        case .versions(let versions): heard(versions)
+        case .versions(let question, let answers): heard(answers, to: question, now: now)
         case .removed: removedAt = removedAt ?? now
         }
     }
@@ -208,8 +212,6 @@ public final class Member {
     private func applyNormal(_ entry: Entry, now: Instant, _ began: inout Instant?) throws(MemberFailure) {
         // A new leader's first entry: from here on its leases count, and it may serve reads of its own term.
         if entry.data.isEmpty, raft.role == .leader, entry.term == raft.term {
-            // Known before, as it is the promotion that schedules checkpoints for all leases.
-            machine.leases.writesCheckpoints = isOnlyVoter
             machine.leases.promote(now: now, extend: settings.electionTimeout)
         }
         let applied: Applied
@@ -237,6 +239,7 @@ public final class Member {
                         .entry(UnappliableEntry(index: index, reason: "the cluster is of version \(version), before 3.5")))
                 }
                 output.events.append(.clusterVersion(machine.membership.clusterVersion))
+            case .remainingTimesWritten: remainingTimesWritten(by: applied.requestID)
             }
         }
         guard applied.requestID != 0, let reply = applied.reply else { return }
@@ -261,6 +264,7 @@ public final class Member {
         }
         if machine.membership.isRemoved(settings.memberID) { removedAt = removedAt ?? now }
         output.events.append(.membershipChanged)
+        noteNewMembers()
         guard let request = waiting.take(change.id) else { return }
         switch result {
         case .success: output.answers.append((request.reply, .members(machine.membership.members)))

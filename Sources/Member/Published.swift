@@ -43,6 +43,8 @@ public struct MemberStatus: Sendable {
     /// Proposals on their way through the log.
     public var pendingProposals = 0
     public var authRevision: UInt64 = 1
+    /// It stops, and its directory may go to etcd: it names itself Quorate no longer.
+    public var isLeaving = false
 
     public var hasLeader: Bool { leader != 0 }
     /// Reads of the published view are linearizable at once.

@@ -1,5 +1,6 @@
 import Backend
 import Host
+import Membership
 import PageStore
 import Raft
 import Records
@@ -29,8 +30,8 @@ public enum PeerReport: Sendable {
     case unreachable(MemberID)
     /// What became of the snapshot sent to a member.
     case snapshot(MemberID, succeeded: Bool)
-    /// The answers to ``TurnOutput/wantsVersions``: the release every other member runs, nil for those that did not answer.
-    case versions([MemberID: ClusterVersion?])
+    /// The answers to ``TurnOutput/versionQuestion``, of those members that answered.
+    case versions(question: UInt64, [MemberID: PeerVersions])
     /// Another member says that this one was removed from the cluster.
     case removed
 }
@@ -53,8 +54,8 @@ public struct TurnOutput {
     public var snapshots: [OutgoingSnapshot] = []
     /// To be carried out after every commit handed out before; report it in a later inbox.
     public var installation: SnapshotInstallation?
-    /// Ask the other members for their versions and report them.
-    public var wantsVersions = false
+    /// Ask the other members for their versions and report them under this number.
+    public var versionQuestion: UInt64?
     /// To be committed to the page file and reported in a later inbox; one at a time.
     public var commit: CommitGroup?
     /// Rewrite the page file after `commit`; report as a commit of the same group.

@@ -20,8 +20,10 @@ protocol PeerLink: AnyObject, Sendable {
     func update(_ membership: MembershipRecord)
     /// Since when messages to and from a member get through; nil while they do not.
     func connectedSince(_ member: MemberID) -> Instant?
-    /// Asks everybody for their version, and reports.
-    func askVersions(_ membership: MembershipRecord)
+    /// A number that stays while the same process is at the other end; nil while messages do not get through.
+    func connection(with member: MemberID) -> UInt64?
+    /// Asks everybody for their version, and reports under the question's number.
+    func askVersions(_ question: UInt64, _ membership: MembershipRecord)
     func askLeader(_ question: LeaderQuestion, _ status: MemberStatus, on eventLoop: any EventLoop)
         -> EventLoopFuture<MemberAnswer>
 }
@@ -215,6 +217,7 @@ final class MemberThread: MemberPort {
         guard let link = peers.withLock({ $0 }) else { preconditionFailure("the peers are connected before the member runs") }
         member.sendEarly = { link.send($0) }
         member.connectedSince = { link.connectedSince($0) }
+        member.connection = { link.connection(with: $0) }
         var known = published.status.membership
         link.update(known)
         var nextWake: Instant? = SystemClock.now()
@@ -224,7 +227,7 @@ final class MemberThread: MemberPort {
         while true {
             guard let inbox = try take(until: nextWake, &lingering, lingers) else {
                 shared.end()
-                try settle(member)
+                try settle(member, link)
                 return try member.close()
             }
             lingers = mayLinger && lingering.done(requests: inbox.requests.count) { ThreadUsage.coreLosses }
@@ -237,7 +240,7 @@ final class MemberThread: MemberPort {
                 known = membership
                 link.update(known)
             }
-            if output.wantsVersions { link.askVersions(known) }
+            if let question = output.versionQuestion { link.askVersions(question, known) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
         }
@@ -262,7 +265,7 @@ final class MemberThread: MemberPort {
     private static let settlingTime = Instant.Span.seconds(5)
 
     /// Turns until the directory may be given to etcd.
-    private func settle(_ member: Member) throws(MemberFailure) {
+    private func settle(_ member: Member, _ link: any PeerLink) throws(MemberFailure) {
         member.settle()
         let deadline = SystemClock.now() + MemberThread.settlingTime
         var now = SystemClock.now()
@@ -274,8 +277,10 @@ final class MemberThread: MemberPort {
             if let failure { throw failure }
             turns.began(now)
             let output = try member.turn(inbox, now: now)
+            _ = show(output)
             turns.ended()
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
+            if let question = output.versionQuestion { link.askVersions(question, published.status.membership) }
             if output.isSettled { return }
             incoming.withLock { $0.isAsleep = $0.inbox.isEmpty }
             signal.wait(min(.milliseconds(20), (output.nextWake ?? deadline) - SystemClock.now()))

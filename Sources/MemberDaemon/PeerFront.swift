@@ -5,6 +5,7 @@ import EtcdAPI
 import HTTP2
 import Host
 import Member
+import Membership
 import NIOCore
 import NIOPosix
 import PageStore
@@ -82,6 +83,7 @@ final class PeerFront: PeerLink {
     }
 
     func connectedSince(_ member: MemberID) -> Instant? { transport.activeSince(member) }
+    func connection(with member: MemberID) -> UInt64? { transport.connection(with: member) }
 
     func update(_ membership: MembershipRecord) {
         // A member that has just joined knows nobody yet, and answers those that its transport was told of.
@@ -90,15 +92,16 @@ final class PeerFront: PeerLink {
             members: membership.members.map { PeerMember(id: $0.id, urls: $0.peerURLs) }, removed: Set(membership.removed))
     }
 
-    func askVersions(_ membership: MembershipRecord) {
+    func askVersions(_ question: UInt64, _ membership: MembershipRecord) {
         let others = membership.members.filter { $0.id != memberID }
         let eventLoop = network.eventLoop
         let answers = others.map { other in
-            network.version(of: other).map { (other.id, $0.server) }
+            network.version(of: other).map { (other.id, $0 as PeerVersions?) }
                 .flatMapErrorThrowing { _ in (other.id, nil) }
         }
         EventLoopFuture.whenAllSucceed(answers, on: eventLoop).whenSuccess { [member] answers in
-            member.report(.versions(Dictionary(uniqueKeysWithValues: answers)))
+            let known = answers.compactMap { id, versions in versions.map { (id, $0) } }
+            member.report(.versions(question: question, Dictionary(uniqueKeysWithValues: known)))
         }
     }
 

@@ -37,10 +37,13 @@ public struct PeerVersions: Equatable, Sendable {
     public var server: ClusterVersion?
     /// Nil while the cluster has not agreed on one.
     public var cluster: ClusterVersion?
+    /// It names itself Quorate, in a field that etcd's members do not write and do not look at.
+    public var isQuorate: Bool
 
-    public init(server: ClusterVersion?, cluster: ClusterVersion?) {
+    public init(server: ClusterVersion?, cluster: ClusterVersion?, isQuorate: Bool = false) {
         self.server = server
         self.cluster = cluster
+        self.isQuorate = isQuorate
     }
 
     public init(decodingJSON bytes: [UInt8]) throws(DecodeError) {
@@ -48,6 +51,7 @@ public struct PeerVersions: Equatable, Sendable {
         do { json = try JSON(parsing: bytes) } catch { throw .invalid(error.description) }
         server = json["etcdserver"]?.string.flatMap { try? ClusterVersion(parsing: $0.release) }
         cluster = json["etcdcluster"]?.string.flatMap { try? ClusterVersion(parsing: $0.release) }
+        isQuorate = json["quorate"]?.string != nil
     }
 }
 

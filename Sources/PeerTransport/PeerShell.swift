@@ -135,6 +135,7 @@ final class PeerShell {
     func attach(_ kind: StreamKind, _ exchange: HTTPExchange) {
         lastStream += 1
         let number = lastStream
+        shared.streamOpened(id)
         perform { links, effects, now in links.attached(kind, stream: number, now: now, &effects) }
         writers[kind.rawValue] = OutgoingStream(
             kind, number, exchange,
@@ -189,6 +190,7 @@ final class PeerShell {
     }
 
     func dialed(_ receiver: IncomingStream) {
+        shared.streamOpened(id)
         perform { links, effects, now in links.dialed(receiver.kind, attempt: receiver.attempt, now: now, &effects) }
         logStream("established TCP streaming connection with remote peer", receiver.kind, writes: false, nil)
     }

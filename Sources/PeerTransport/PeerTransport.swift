@@ -72,7 +72,14 @@ public final class PeerTransport: Sendable {
     }
 
     /// Since when messages to and from a member get through; nil while they do not. The clock is the host's monotonic one.
-    public func activeSince(_ member: MemberID) -> Instant? { shared.activeMembers[member] }
+    public func activeSince(_ member: MemberID) -> Instant? { shared.activity(of: member).since }
+
+    /// A number for the connections with a member, which changes whenever one of them is new: while it stays, the same process is at
+    /// the other end. Nil while no messages get through.
+    public func connection(with member: MemberID) -> UInt64? {
+        let activity = shared.activity(of: member)
+        return activity.since == nil ? nil : activity.changes
+    }
 
     /// Closes all connections. Nothing is sent or told afterwards.
     public func stop() -> EventLoopFuture<Void> {

@@ -16,7 +16,7 @@ final class TransportShared: Sendable {
     let metrics: NetworkMetrics
     let log: Log
     let sink: any PeerSink
-    private let active = Mutex<[MemberID: Instant]>([:])
+    private let active = Mutex<[MemberID: PeerActivity]>([:])
 
     init(
         _ settings: PeerSettings, eventLoop: any EventLoop, client: PeerHTTPClient, pool: NIOThreadPool,
@@ -35,6 +35,23 @@ final class TransportShared: Sendable {
     /// The loop's clock, which is the host's monotonic one.
     var now: Instant { Instant(nanoseconds: eventLoop.now.uptimeNanoseconds) }
 
-    var activeMembers: [MemberID: Instant] { active.withLock { $0 } }
-    func setActive(_ member: MemberID, since: Instant?) { active.withLock { $0[member] = since } }
+    func activity(of member: MemberID) -> PeerActivity { active.withLock { $0[member] } ?? PeerActivity() }
+
+    func setActive(_ member: MemberID, since: Instant?) {
+        active.withLock {
+            $0[member, default: PeerActivity()].since = since
+            $0[member, default: PeerActivity()].changes += 1
+        }
+    }
+
+    /// A stream from or to a peer is new.
+    func streamOpened(_ member: MemberID) { active.withLock { $0[member, default: PeerActivity()].changes += 1 } }
+}
+
+/// Whether messages to and from a peer get through.
+struct PeerActivity {
+    /// Since when they do; nil while they do not.
+    var since: Instant?
+    /// Grows whenever the process at the other end may have become another one.
+    var changes: UInt64 = 0
 }

@@ -16,6 +16,8 @@ public enum ApplyEffect: Equatable, Sendable {
     case clusterVersionChanged
     /// Authentication was turned on or off.
     case authenticationSwitched
+    /// A checkpoint of leases was applied.
+    case remainingTimesWritten
 }
 
 /// Requests applied since the start, by kind.

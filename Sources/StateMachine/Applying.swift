@@ -48,6 +48,7 @@ extension StateMachine {
         applied.reply = try reply(to: request, of: entry, now: now)
         if authentication.isEnabled != wasEnabled { applied.effects.append(.authenticationSwitched) }
         if let grant = request.leaseGrant, case .response? = applied.reply { applied.grantedTTL = grant.ttl }
+        if request.leaseCheckpoint != nil { applied.effects.append(.remainingTimesWritten) }
         if applied.reply == nil {
             throw .entry(UnappliableEntry(index: entry.index, reason: "a request of unknown kind: field \(request.unknownField)"))
         }

@@ -237,19 +237,77 @@ import Testing
         table.dueCheckpoints(now: now, limit: limit).map { [$0.id, $0.remainingTTL] }
     }
 
-    @Test func longLeasesAreWrittenDownEveryFiveMinutes() {
+    /// After two fifths, and then every eighth; what is left is rounded up to seconds.
+    @Test func theFirstIsDueWhenNobodyRenews() {
         var table = leader()
-        table.add(1, ttl: 1000)
-        table.add(2, ttl: 300)
-        #expect(table.nextWake == at(300))
-        #expect(due(&table, at(299.9)).isEmpty)
-        #expect(due(&table, at(300)) == [[1, 700]])
-        #expect(due(&table, at(599)).isEmpty)
-        // Seconds are rounded up.
-        #expect(due(&table, at(600.5)) == [[1, 400]])
-        #expect(due(&table, at(900.5)) == [[1, 100]])
-        // No more than the interval is left: not again.
-        #expect(due(&table, at(990)).isEmpty)
+        table.add(1, ttl: 100)
+        #expect(table.nextWake == at(40))
+        #expect(due(&table, at(39.9)).isEmpty)
+        #expect(due(&table, at(40.5)) == [[1, 60]])
+        #expect(due(&table, at(52.9)).isEmpty)
+        #expect(due(&table, at(53)) == [[1, 47]])
+        #expect(due(&table, at(99)) == [[1, 1]])
+        #expect(due(&table, at(99.9)).isEmpty)
+    }
+
+    @Test func neitherTooOftenNorTooSeldom() {
+        var table = leader()
+        table.add(1, ttl: 100_000)
+        #expect(due(&table, at(299)).isEmpty)
+        #expect(due(&table, at(300)) == [[1, 99_700]])
+        #expect(due(&table, at(600)) == [[1, 99_400]])
+        var short = leader()
+        short.add(1, ttl: 2)
+        #expect(due(&short, at(0.9)).isEmpty)
+        #expect(due(&short, at(1)) == [[1, 1]])
+        #expect(due(&short, at(1.9)).isEmpty)
+    }
+
+    @Test func whoRenewsEveryThirdNeverWrites() {
+        var table = leader()
+        table.add(1, ttl: 30)
+        for round in 1...20 {
+            let now = at(Double(10 * round))
+            #expect(due(&table, now).isEmpty)
+            #expect(table.renewal(of: 1, now: now) == .renewed(ttl: 30))
+        }
+    }
+
+    /// What is on its way through the log counts for a later leader too.
+    @Test func aRenewalWaitsForACheckpointOnItsWay() {
+        var table = leader()
+        table.add(1, ttl: 100)
+        #expect(due(&table, at(40)) == [[1, 60]])
+        #expect(table.renewal(of: 1, now: at(41)) == .checkpointed)
+        table.applyCheckpoint(1, remainingTTL: 60)
+        #expect(table.renewal(of: 1, now: at(42)) == .checkpointed)
+        table.applyCheckpoint(1, remainingTTL: 0)
+        #expect(table.renewal(of: 1, now: at(43)) == .renewed(ttl: 100))
+    }
+
+    /// Reset because of somebody else, its time has passed all the same.
+    @Test func whatIsTakenBackIsWrittenAgainAsSoonAsMayBe() {
+        var table = leader()
+        table.add(1, ttl: 100)
+        #expect(due(&table, at(40)) == [[1, 60]])
+        table.applyCheckpoint(1, remainingTTL: 60)
+        table.applyCheckpoint(1, remainingTTL: 0)
+        table.writesCheckpoints = false
+        #expect(due(&table, at(45)).isEmpty && table.nextWake == at(100))
+        table.writesCheckpoints = true
+        #expect(due(&table, at(50)) == [[1, 50]])
+    }
+
+    @Test func beforeAHandoverAllIsWrittenThatIsNotRenewed() {
+        var table = leader()
+        table.add(1, ttl: 100)
+        table.add(2, ttl: 100)
+        table.add(3, ttl: 1000)
+        #expect(due(&table, at(40)) == [[1, 60], [2, 60]])
+        table.applyCheckpoint(1, remainingTTL: 60)
+        table.applyCheckpoint(2, remainingTTL: 0)
+        #expect(table.renewal(of: 2, now: at(41)) == .renewed(ttl: 100))
+        #expect(table.checkpointsBeforeHandover(now: at(45)).map { [$0.id, $0.remainingTTL] } == [[1, 55]])
     }
 
     @Test func theyAreOffByDefault() {
@@ -266,6 +324,10 @@ import Testing
         #expect(table.renewal(of: 1, now: at(300)) == .renewed(ttl: 1000))
         #expect(due(&table, at(300)).isEmpty)
         #expect(due(&table, at(600)) == [[1, 700]])
+        // Extended by so much that it has all of its time left.
+        table.demote()
+        table.promote(now: at(1000), extend: .seconds(700))
+        #expect(due(&table, at(1300)).isEmpty)
     }
 
     @Test func aLaterLeaderGrantsWhatIsLeft() {
@@ -275,7 +337,7 @@ import Testing
         table.demote()
         table.promote(now: at(500), extend: .seconds(1))
         #expect(table.lease(1, now: at(500))?.remaining == .seconds(401))
-        #expect(table.nextWake == at(800))
+        #expect(table.nextWake == at(625))
     }
 
     @Test func aCheckpointIsClearedBeforeARenewalIsConfirmed() {

@@ -12,6 +12,11 @@ private struct Model {
         var expiry: Instant?
         var revocation: Instant?
         var checkpoint: Instant?
+        var isBeingWritten = false
+
+        func interval(_ part: Int64) -> Instant.Span { .milliseconds(max(1000, min(300_000, ttl * part))) }
+
+        mutating func checkpoint(at due: Instant) { checkpoint = due < expiry! ? due : nil }
     }
     var leases: [Int64: Lease] = [:]
     var owners: [[UInt8]: Int64] = [:]
@@ -22,7 +27,7 @@ private struct Model {
         guard isLeading else { return .notLeading }
         guard let lease = leases[id] else { return .notFound }
         if lease.expiry! <= now { return .ending }
-        if lease.remainingTTL > 0 { return .checkpointed }
+        if lease.remainingTTL > 0 || lease.isBeingWritten { return .checkpointed }
         start(id, now)
         return .renewed(ttl: lease.ttl)
     }
@@ -31,7 +36,16 @@ private struct Model {
         guard isLeading else { return }
         leases[id]!.expiry = now + .seconds(leases[id]!.ttl)
         leases[id]!.revocation = leases[id]!.expiry
-        if leases[id]!.ttl > 300, leases[id]!.checkpoint == nil { leases[id]!.checkpoint = now + .seconds(300) }
+        leases[id]!.checkpoint(at: now + leases[id]!.interval(400))
+    }
+
+    mutating func apply(_ id: Int64, _ remaining: Int64) {
+        guard leases[id] != nil else { return }
+        leases[id]!.remainingTTL = remaining
+        leases[id]!.isBeingWritten = false
+        guard let expiry = leases[id]!.expiry, remaining == 0 else { return }
+        let began = Int64(expiry.nanoseconds) - leases[id]!.ttl * 1_000_000_000
+        leases[id]!.checkpoint(at: Instant(nanoseconds: UInt64(max(0, began))) + leases[id]!.interval(400))
     }
 
     mutating func promote(_ now: Instant, _ extend: Instant.Span) {
@@ -40,7 +54,7 @@ private struct Model {
             let left = lease.remainingTTL > 0 ? lease.remainingTTL : lease.ttl
             leases[id]!.expiry = now + .seconds(left) + extend
             leases[id]!.revocation = leases[id]!.expiry
-            leases[id]!.checkpoint = left > 300 ? now + .seconds(300) : nil
+            leases[id]!.checkpoint(at: now + lease.interval(lease.remainingTTL > 0 ? 125 : 400))
         }
     }
 
@@ -50,6 +64,7 @@ private struct Model {
             leases[id]!.expiry = nil
             leases[id]!.revocation = nil
             leases[id]!.checkpoint = nil
+            leases[id]!.isBeingWritten = false
         }
     }
 
@@ -72,8 +87,10 @@ private struct Model {
         var result: [[Int64]] = []
         for id in due(\.checkpoint, now) {
             let left = Int64(((leases[id]!.expiry! - now).seconds).rounded(.up))
-            leases[id]!.checkpoint = left > 300 ? now + .seconds(300) : nil
-            if left > 0, left < leases[id]!.ttl { result.append([id, left]) }
+            leases[id]!.checkpoint(at: now + leases[id]!.interval(125))
+            guard left > 0, left < leases[id]!.ttl else { continue }
+            leases[id]!.isBeingWritten = true
+            result.append([id, left])
         }
         return result
     }
@@ -104,6 +121,8 @@ private struct Run {
     var revoked = 0
     var checkpointed = 0
     var renewed = 0
+    /// Checkpoints on their way.
+    var log: [[Int64]] = []
 
     init(seed: UInt64) {
         self.seed = seed
@@ -115,7 +134,7 @@ private struct Run {
         let id = Int64.random(in: -3..<40, using: &random)
         let comment: Comment = "seed \(seed), step \(step)"
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<20: grant(id, ttl: [1, 5, 30, 299, 301, 700, 2000].randomElement(using: &random)!, comment)
+        case 0..<20: grant(id, ttl: [1, 5, 30, 300, 800, 2000].randomElement(using: &random)!, comment)
         case 20..<25: revoke(id, comment)
         case 25..<45: move("k\(Int.random(in: 0..<30, using: &random))", to: id)
         case 45..<65: renew(id, comment)
@@ -126,6 +145,7 @@ private struct Run {
         case 96: lead(extend: .seconds(Int64.random(in: 0..<3, using: &random)))
         case 97: resign()
         case 98: try restart(comment)
+        case 99: applyLog()
         default: compare(comment)
         }
         bucket.take(table.takeChanges())
@@ -157,12 +177,20 @@ private struct Run {
         let renewal = table.renewal(of: id, now: now)
         #expect(renewal == model.renewal(of: id, now: now), comment)
         if case .renewed = renewal { renewed += 1 }
-        if renewal == .checkpointed { apply(id, 0) }
+        guard renewal == .checkpointed else { return }
+        applyLog()
+        apply(id, 0)
     }
 
     private mutating func apply(_ id: Int64, _ remaining: Int64) {
         table.applyCheckpoint(id, remainingTTL: remaining)
-        model.leases[id]?.remainingTTL = remaining
+        model.apply(id, remaining)
+    }
+
+    /// What was written down comes out of the log some time later, in order.
+    private mutating func applyLog() {
+        for item in log { apply(item[0], item[1]) }
+        log = []
     }
 
     /// Time passes, but not unnoticed: the table has to ask for attention in time.
@@ -185,7 +213,7 @@ private struct Run {
     private mutating func checkpoint(_ comment: Comment) {
         let due = table.dueCheckpoints(now: now, limit: 1000).map { [$0.id, $0.remainingTTL] }
         #expect(due.sorted { $0[0] < $1[0] } == model.checkpoints(now).sorted { $0[0] < $1[0] }, comment)
-        for item in due { apply(item[0], item[1]) }
+        log += due
         checkpointed += due.count
     }
 
@@ -201,6 +229,7 @@ private struct Run {
 
     /// What the bucket holds is all that a restart needs, beside the keys' own records of their leases.
     private mutating func restart(_ comment: Comment) throws {
+        applyLog()
         bucket.take(table.takeChanges())
         table = try bucket.restored()
         table.writesCheckpoints = true

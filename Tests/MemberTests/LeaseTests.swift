@@ -64,7 +64,7 @@ import Testing
         let bench = Bench()
         try bench.start()
         _ = try bench.propose([grant(5, 200)])
-        try bench.run(to: bench.now + .seconds(100))
+        try bench.run(to: bench.now + .seconds(75))
         var random = SeededRandom(seed: 3)
         bench.crash(.lost, &random)
         try bench.start()
@@ -90,7 +90,7 @@ import Testing
         try bench.run(to: bench.now + .seconds(400))
         bench.crash(.lost, &random)
         try bench.start()
-        #expect((398...403).contains(try #require(try remaining(bench, 5))))
+        #expect((323...330).contains(try #require(try remaining(bench, 5))))
     }
 
     @Test func aRenewalClearsTheCheckpoint() throws {
