@@ -28,29 +28,17 @@ extension Store {
     public func compact(at revision: Int64) throws(StoreError) {
         if revision <= compactRevision { throw .compacted }
         if revision > currentRevision { throw .futureRevision }
-        try startCompaction(at: revision, previousFinished: compaction == nil)
+        startCompaction(at: revision, previousFinished: compaction == nil)
     }
 
-    func startCompaction(at revision: Int64, previousFinished: Bool) throws(StoreError) {
+    func startCompaction(at revision: Int64, previousFinished: Bool) {
         let previous = compactRevision
         compactRevision = revision
         buffer.put(.meta, key: MetaKey.scheduledCompactRevision, value: Store.encodedRevision(revision))
-        let nothingKept = try isNothingKept(at: revision)
+        // Something is kept, so that its hash counts nothing else of what is older: the revision's own change at least.
         compaction = Compaction(
             revision: revision, previous: previous, previousFinished: previousFinished, nextMain: 0,
-            hash: KeyValueHasher(compactRevision: previous, revision: revision, nothingKept: nothingKept))
-    }
-
-    /// No key survives at `revision`: neither a live one nor a tombstone written by that very revision.
-    private func isNothingKept(at revision: Int64) throws(StoreError) -> Bool {
-        if index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) > 0 { return false }
-        var tombstones = 0
-        var reader = try liveReader()
-        try reader.forEachChange(from: revision, through: revision) { _, tombstone, _ in
-            tombstones += tombstone ? 1 : 0
-            return true
-        }
-        return tombstones == 0
+            hash: KeyValueHasher(compactRevision: previous, revision: revision))
     }
 
     /// Removes the next portion; returns the hash of the compaction when this step ended it.

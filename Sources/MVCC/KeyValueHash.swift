@@ -20,23 +20,22 @@ struct KeyValueHasher {
     private var crc = CRC32C.update(0, BucketName.key.name)
     private let compactRevision: Int64
     private let revision: Int64
-    /// No key survives at `revision`; then etcd counts every change, compacted or not.
-    private let nothingKept: Bool
 
-    init(compactRevision: Int64, revision: Int64, nothingKept: Bool) {
+    init(compactRevision: Int64, revision: Int64) {
         self.compactRevision = compactRevision
         self.revision = revision
-        self.nothingKept = nothingKept
     }
 
-    /// Changes must come in ascending order. `isKept`: a compaction at the hash's revision would keep this one.
+    /// Changes must come in ascending order; of those up to the compact revision, etcd counts what a compaction at the hash's
+    /// revision would keep, and where that is nothing at all, whatever the last compaction left.
+    ///
+    /// - Parameter isKept: for a change up to the compact revision. What was removed may still be read until the page file has
+    ///   taken the removal, so this must not follow from the change having been read.
     mutating func update(_ at: Revision, tombstone: Bool, stored: UnsafeRawBufferPointer, isKept: @autoclosure () -> Bool) {
         if at.main > revision { return }
         if at.main <= compactRevision {
-            // Members may or may not have removed these yet, so what is obsolete must not count.
-            if !nothingKept, !isKept() { return }
-            // Releases before 3.5.16 remove a tombstone at the compact revision, later ones keep it.
-            if tombstone, at.main == compactRevision { return }
+            // Releases before 3.5.16 remove a tombstone at the compact revision, later ones keep it; older ones are gone.
+            if tombstone || !isKept() { return }
         }
         var key = ByteWriter(capacity: Revision.encodedLength + 1)
         at.encode(tombstone: tombstone, into: &key)
@@ -53,9 +52,14 @@ extension ReadView {
         if requested > 0, requested < compactRevision { throw .compacted }
         if requested > currentRevision { throw .futureRevision }
         let revision = requested == 0 ? currentRevision : requested
+        // etcd answers these too: nothing is that old.
+        if revision < 0 {
+            return KeyValueHasher(compactRevision: compactRevision, revision: revision).finished
+        }
         var reader = try reader()
         let nothingKept = reader.index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0
-        var hasher = KeyValueHasher(compactRevision: compactRevision, revision: revision, nothingKept: nothingKept)
+        var hasher = KeyValueHasher(compactRevision: compactRevision, revision: revision)
+        let keeping = nothingKept ? compactRevision : revision
         let index = reader.index
         var failure: StoreError?
         try reader.forEachChange(from: 0, through: revision) { at, tombstone, stored in
@@ -63,7 +67,7 @@ extension ReadView {
                 failure = .corrupt("the key-value at revision \(at.main).\(at.sub) cannot be decoded")
                 return false
             }
-            hasher.update(at, tombstone: tombstone, stored: stored, isKept: index.get(key, at: revision)?.revision == at)
+            hasher.update(at, tombstone: tombstone, stored: stored, isKept: index.get(key, at: keeping)?.revision == at)
             return true
         }
         if let failure { throw failure }

@@ -12,9 +12,18 @@ public struct RangeQuery {
     }
 
     /// Whether the answer depends on the order or the fields of values, so that all have to be looked at first.
-    var needsAll: Bool {
-        request.sortOrder != .none || request.sortTarget != .key || request.minModRevision != 0
-            || request.maxModRevision != 0 || request.minCreateRevision != 0 || request.maxCreateRevision != 0
+    var needsAll: Bool { request.sortOrder != .none || request.sortTarget != .key || hasFilters }
+
+    private var hasFilters: Bool {
+        request.minModRevision != 0 || request.maxModRevision != 0 || request.minCreateRevision != 0
+            || request.maxCreateRevision != 0
+    }
+
+    /// How many keys, in their order, are looked at before they are sorted: with a target and no order, etcd sorts what the limit
+    /// lets through and one more, which tells whether there are more.
+    private var sortedCount: Int {
+        guard request.sortOrder == .none, !hasFilters, request.limit > 0, request.limit < .max else { return .max }
+        return Int(request.limit) + 1
     }
 
     /// Encodes the answer at `current`, the newest revision the caller may see.
@@ -88,7 +97,9 @@ public struct RangeQuery {
         var rows: [StoredKeyValue] = []
         var total = 0
         var failure: StoreError?
+        let end = sortedCount
         reader.index.visit(range, at: revision) { _, place in
+            if total == end { return false }
             total += 1
             do throws(StoreError) {
                 let row = try parse(try reader.value(at: place))
@@ -100,6 +111,7 @@ public struct RangeQuery {
             return true
         }
         if let failure { throw failure }
+        if total == end { total = reader.index.count(range, at: revision) }
         sort(&rows)
         let limit = request.limit > 0 ? min(Int(clamping: request.limit), rows.count) : rows.count
         for row in rows[..<limit] {
@@ -141,7 +153,8 @@ public struct RangeQuery {
         // A target other than the key means ascending when no order is given.
         let order: RangeRequest.SortOrder =
             request.sortTarget != .key && request.sortOrder == .none ? .ascend : request.sortOrder
-        guard order != .none else { return }
+        // Unknown orders come in key order, where they are let through.
+        guard order == .ascend || order == .descend else { return }
         let target = request.sortTarget
         let below: (StoredKeyValue, StoredKeyValue) -> Bool = { a, b in
             switch target {

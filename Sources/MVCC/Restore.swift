@@ -57,7 +57,7 @@ extension Store {
         // Compaction may have removed the newest revisions of all: the store never goes back behind it.
         currentRevision = max(newest, compactRevision, scheduled ?? 0)
         if let scheduled, scheduled > compactRevision {
-            try startCompaction(at: scheduled, previousFinished: false)
+            startCompaction(at: scheduled, previousFinished: false)
         }
     }
 }

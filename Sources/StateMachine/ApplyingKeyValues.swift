@@ -81,8 +81,10 @@ extension StateMachine {
         let fits = cost == 0 || hasRoom(for: cost)
         var reader = try store.liveReader()
         var path = try TransactionPath.decide(request, &reader, current: store.currentRevision)
-        if let refusal = try whyNot(request, &path, &reader) { return .refused(refusal) }
-        path.rewind()
+        for check in [Check.puts, .ranges] {
+            if let refusal = try whyNot(request, check, &path, &reader) { return .refused(refusal) }
+            path.rewind()
+        }
         let operations = counts.operations
         var body = ByteWriter(capacity: 256)
         var transaction = WriteTransaction(store)
@@ -97,25 +99,30 @@ extension StateMachine {
         }
     }
 
-    /// Everything that could fail is checked along the chosen path before anything is changed.
+    private enum Check {
+        case puts
+        case ranges
+    }
+
+    /// Everything that could fail is checked along the chosen path before anything is changed: all puts, and then all ranges.
     private func whyNot(
-        _ request: TxnRequest, _ path: inout TransactionPath, _ reader: inout Reader
+        _ request: TxnRequest, _ check: Check, _ path: inout TransactionPath, _ reader: inout Reader
     ) throws(StoreError) -> EtcdError? {
         for operation in path.take() ? request.success : request.failure {
-            switch operation.request {
-            case .requestPut(let put):
+            switch (operation.request, check) {
+            case (.requestPut(let put), .puts):
                 if put.ignoreValue || put.ignoreLease {
                     let current = store.currentRevision
                     let previous = try put.key.withBytes { key throws(StoreError) in try reader.get(key, at: current) }
                     if previous == nil { return .keyNotFound }
                 }
                 if put.lease != 0, !leases.contains(put.lease) { return .leaseNotFound }
-            case .requestRange(let range):
+            case (.requestRange(let range), .ranges):
                 if range.revision > store.currentRevision { return .futureRevision }
                 if range.revision != 0, range.revision < store.compactRevision { return .compacted }
-            case .requestTxn(let nested):
-                if let refusal = try whyNot(nested, &path, &reader) { return refusal }
-            case .requestDeleteRange, nil: break
+            case (.requestTxn(let nested), _):
+                if let refusal = try whyNot(nested, check, &path, &reader) { return refusal }
+            case (.requestPut, _), (.requestRange, _), (.requestDeleteRange, _), (nil, _): break
             }
         }
         return nil

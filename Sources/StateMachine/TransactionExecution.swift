@@ -68,7 +68,7 @@ private func satisfies(_ compare: Compare, _ stored: StoredKeyValue) -> Bool {
     case .mod: orderSatisfies(compare, order(stored.modRevision, compare.number))
     case .version: orderSatisfies(compare, order(stored.version, compare.number))
     case .lease: orderSatisfies(compare, order(stored.lease, compare.number))
-    default: true
+    case .unrecognized: orderSatisfies(compare, 0)
     }
 }
 

@@ -14,6 +14,13 @@ from harness.trio import Proxy
 PROBES = ["--probe-interval", "300ms", "--probe-timeout", "500ms"]
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("random requests (test_differential.py)")
+    group.addoption("--first-seed", type=int, default=100)
+    group.addoption("--seeds", type=int, default=20, help="how many seeds the slow tests run")
+    group.addoption("--steps", type=int, default=400, help="requests per seed")
+
+
 def pytest_configure(config):
     # So that fixtures clean up, and no server is left behind, when the run is stopped from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

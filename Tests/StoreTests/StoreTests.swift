@@ -1,3 +1,4 @@
+import Bytes
 import EtcdAPI
 import MVCC
 import StoreTestKit
@@ -74,6 +75,45 @@ import Testing
             return true
         }
         #expect(left == 100)
+    }
+
+    /// What a compaction removed can be read from the page file until that has taken the removal.
+    @Test func hashesOfAnEmptyStoreDoNotDependOnCommits() throws {
+        let data = try TestStore()
+        for number in 0..<5 { data.write(.put("k\(number)", "v")) }
+        try data.commit()
+        data.write(.delete("k", end: "l"))
+        try data.commit()
+        try data.compact(at: data.revision)
+        try data.finishCompaction()
+        let nothing = CRC32C.update(0, Array("key".utf8))
+        #expect(try data.view.hashKeyValues(at: 0).hash == nothing)
+        try data.commit()
+        #expect(try data.view.hashKeyValues(at: 0).hash == nothing)
+        // Later on nothing lives either: what the compaction left counts, and it left nothing.
+        data.write(.put("k9", "v"))
+        data.write(.delete("k9"))
+        #expect(try data.view.hashKeyValues(at: 0).hash == data.hash(at: data.revision))
+    }
+
+    @Test func nothingIsAsOldAsANegativeRevision() throws {
+        let data = try TestStore()
+        data.write(.put("a", "1"))
+        #expect(try data.view.hashKeyValues(at: -1).hash == CRC32C.update(0, Array("key".utf8)))
+    }
+
+    @Test func aTargetWithoutAnOrderSortsWhatTheLimitLetsThroughAndOneMore() throws {
+        let data = try TestStore()
+        for key in ["d", "c", "b", "a"] { data.write(.put(key, key)) }
+        let keys = { (limit: Int64, order: RangeRequest.SortOrder) in
+            let request = RangeRequest(key: [0], rangeEnd: [0], limit: limit, sortOrder: order, sortTarget: .create)
+            let answer = try data.view.range(request)
+            return (answer.kvs.map { String(decoding: $0.key, as: UTF8.self) }.joined(), answer.more, answer.count)
+        }
+        #expect(try keys(1, .none) == ("b", true, 4))
+        #expect(try keys(1, .ascend) == ("d", true, 4))
+        #expect(try keys(4, .none) == ("dcba", false, 4))
+        #expect(try keys(0, .unrecognized(3)) == ("abcd", false, 4))
     }
 
     @Test func theNewestRevisionIsNeverForgotten() throws {

@@ -38,7 +38,12 @@ extension TestStore {
         let all = live(at: at).filter { row in row.key.withUnsafeBytes { range.contains($0) } }
         var response = RangeResponse(header: ResponseHeader(clusterId: 1, revision: revision), count: Int64(all.count))
         if request.countOnly { return response }
-        var rows = all.filter { row in
+        let hasFilters =
+            request.minModRevision != 0 || request.maxModRevision != 0 || request.minCreateRevision != 0
+            || request.maxCreateRevision != 0
+        // With a target but no order etcd sorts what the limit lets through, and one more.
+        let sortsFew = request.sortOrder == .none && !hasFilters && request.limit > 0
+        var rows = all.prefix(sortsFew ? Int(request.limit) + 1 : all.count).filter { row in
             (request.minModRevision == 0 || row.modRevision >= request.minModRevision)
                 && (request.maxModRevision == 0 || row.modRevision <= request.maxModRevision)
                 && (request.minCreateRevision == 0 || row.createRevision >= request.minCreateRevision)
@@ -56,6 +61,7 @@ extension TestStore {
 
     private static func sorted(_ rows: [KeyValue], _ request: RangeRequest) -> [KeyValue] {
         if request.sortOrder == .none, request.sortTarget == .key { return rows }
+        if case .unrecognized = request.sortOrder { return rows }
         func isBelow(_ a: KeyValue, _ b: KeyValue) -> Bool {
             switch request.sortTarget {
             case .version: a.version < b.version
@@ -74,11 +80,10 @@ extension TestStore {
         return result
     }
 
-    /// `HashKV` at a revision by its definition; nil where etcd's answer depends on how far a compaction has come.
-    func hash(at revision: Int64) -> UInt32? {
-        var kept: [[UInt8]: Revision] = [:]
-        for change in history where change.at.main <= revision { kept[change.value.key] = change.isTombstone ? nil : change.at }
-        if kept.isEmpty, compactRevision >= 0 { return nil }
+    /// `HashKV` at a revision by its definition; where nothing lives at it, with everything the last compaction left.
+    func hash(at revision: Int64) -> UInt32 {
+        var kept = alive(at: revision)
+        if kept.isEmpty { kept = alive(at: compactRevision) }
         var crc = CRC32C.update(0, Array("key".utf8))
         for change in history where change.at.main <= revision {
             if change.at.main <= compactRevision, change.isTombstone || kept[change.value.key] != change.at { continue }
@@ -87,6 +92,12 @@ extension TestStore {
             crc = CRC32C.update(CRC32C.update(crc, key.array()), change.value.encoded())
         }
         return crc
+    }
+
+    private func alive(at revision: Int64) -> [[UInt8]: Revision] {
+        var alive: [[UInt8]: Revision] = [:]
+        for change in history where change.at.main <= revision { alive[change.value.key] = change.isTombstone ? nil : change.at }
+        return alive
     }
 }
 
