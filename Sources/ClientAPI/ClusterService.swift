@@ -76,7 +76,7 @@ final class ClusterService {
     private func list(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         let request: MemberListRequest
         do { request = try MemberListRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
-        member.whenReadable(serializable: !request.linearizable, stream) { [unowned self] in
+        member.whenCurrent(serializable: !request.linearizable, stream) { [unowned self] in
             let members = member.published.status.membership.members
             stream.answer(MemberListResponse(header: member.header, members: members.map(ClusterMember.init)))
         }

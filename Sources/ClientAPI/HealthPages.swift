@@ -10,19 +10,21 @@ public final class HealthPages: Sendable {
     let registry: MetricsRegistry
     let etcdVersion: String
     let version: String
+    let behavesAsMinor: Int
     let refreshMetrics: @Sendable () -> Void
     private let health: HealthMetrics
 
     /// `refreshMetrics` brings gauges up to date before they are rendered.
     public init(
-        port: any MemberPort, registry: MetricsRegistry, health: HealthMetrics, etcdVersion: String, version: String,
-        refreshMetrics: @escaping @Sendable () -> Void
+        port: any MemberPort, registry: MetricsRegistry, health: HealthMetrics, etcdVersion: String, behavesAsMinor: Int,
+        version: String, refreshMetrics: @escaping @Sendable () -> Void
     ) {
         self.port = port
         self.registry = registry
         self.health = health
         self.etcdVersion = etcdVersion
         self.version = version
+        self.behavesAsMinor = behavesAsMinor
         self.refreshMetrics = refreshMetrics
     }
 

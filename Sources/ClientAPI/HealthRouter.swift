@@ -9,7 +9,7 @@ import Telemetry
 
 /// Answers plain HTTP on one event loop. Reads that need the cluster's word are asked of the member like any client's.
 public final class HealthRouter: HTTPRouter {
-    private let pages: HealthPages
+    let pages: HealthPages
     let member: LoopMember
     private let listener: Listener
     private var isClientPort: Bool { listener == .client }

@@ -111,11 +111,16 @@ final class KeyValueService {
 }
 
 extension LoopMember {
-    /// Runs `body` once a read is as fresh as was asked for: at once where the published state is the newest there can be.
+    /// Runs `body` as ``whenCurrent(serializable:_:_:)`` does, unless what this member stores is known to be wrong: then nothing of it
+    /// is shown. etcd shows it.
     func whenReadable(serializable: Bool, _ stream: GRPCStream, _ body: @escaping () -> Void) {
-        let status = published.status
-        if status.isRaised(.corrupt) { return stream.refuse(.corrupt) }
-        if serializable || status.readsAreLinearizable && port.stall == nil { return body() }
+        if published.status.isKnownCorrupt { return stream.refuse(.corrupt) }
+        whenCurrent(serializable: serializable, stream, body)
+    }
+
+    /// Runs `body` once a read is as fresh as was asked for: at once where the published state is the newest there can be.
+    func whenCurrent(serializable: Bool, _ stream: GRPCStream, _ body: @escaping () -> Void) {
+        if serializable || published.status.readsAreLinearizable && port.stall == nil { return body() }
         submit(.readIndex) { answer in
             if case .refused(let error) = answer { stream.refuse(error) } else { body() }
         }

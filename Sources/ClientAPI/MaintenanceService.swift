@@ -53,6 +53,7 @@ final class MaintenanceService {
         if !status.hasLeader { response.errors.append(EtcdError.noLeader.message) }
         if let stall = member.port.stall { response.errors.append(stall.reason) }
         for alarm in status.alarms { response.errors.append(alarm.text) }
+        for difference in status.differences where difference.verdict != .alarm { response.errors.append(difference.text) }
         if limits.behavesAsMinor >= 6 {
             response.storageVersion = status.membership.clusterVersion.map(\.description) ?? ""
             response.dbSizeQuota = status.quota ?? 0
@@ -203,5 +204,14 @@ extension AlarmMember {
             }
         // Go leaves zeroes out.
         return (memberID == 0 ? "" : "memberID:\(memberID) ") + "alarm:\(kind) "
+    }
+}
+
+extension DataDifference {
+    /// For people: no alarm is raised, so this is all that says it.
+    var text: String {
+        let whom = "member \(MemberIdentity.text(member)) holds other data than "
+        let place = " at revision \(revision), compacted at \(compactRevision)"
+        return whom + (verdict == .undecided ? "the leader" : "the majority") + place
     }
 }

@@ -16,23 +16,29 @@ public enum PeerHash {
     }
 
     /// Fields that are zero are left out, as Go does. The compact revision is -1 before the first compaction.
-    static func response(_ hash: KeyValueHash) -> [UInt8] {
+    ///
+    /// - Parameters:
+    ///   - current: the newest revision, which the header carries.
+    ///   - tellsRevision: say which revision the hash is of, as etcd does from 3.6 on.
+    static func response(_ hash: KeyValueHash, current: Int64, tellsRevision: Bool) -> [UInt8] {
         var fields: [JSON.Field] = []
         func add(_ name: String, _ value: Int64) {
             if value != 0 { fields.append(JSON.Field(name, value < 0 ? .negativeInteger(value) : .integer(UInt64(value)))) }
         }
-        fields.append(JSON.Field("header", .object([JSON.Field("revision", .integer(UInt64(clamping: hash.revision)))])))
+        fields.append(JSON.Field("header", .object([JSON.Field("revision", .integer(UInt64(clamping: current)))])))
         add("hash", Int64(hash.hash))
         add("compact_revision", hash.compactRevision)
+        if tellsRevision { add("hash_revision", hash.revision) }
         return JSON.object(fields).bytes()
     }
 
-    /// Nil when the bytes are no answer.
-    public static func hash(inResponse bytes: [UInt8]) -> KeyValueHash? {
+    /// Nil when the bytes are no answer. `asked`: the revision that was asked for, which etcd before 3.6 does not repeat.
+    public static func hash(inResponse bytes: [UInt8], asked: Int64) -> KeyValueHash? {
         guard let json = try? JSON(parsing: bytes), json.object != nil,
             let hash = UInt32(exactly: json["hash"]?.int64 ?? 0)
         else { return nil }
         return KeyValueHash(
-            hash: hash, compactRevision: json["compact_revision"]?.int64 ?? 0, revision: json["header"]?["revision"]?.int64 ?? 0)
+            hash: hash, compactRevision: json["compact_revision"]?.int64 ?? 0,
+            revision: json["hash_revision"]?.int64 ?? asked)
     }
 }

@@ -92,7 +92,10 @@ extension HealthRouter {
     }
 
     private func answer(_ hash: KeyValueHash, _ exchange: HTTPExchange) {
-        exchange.respond(status: 200, fields: memberFields, body: PeerHash.response(hash))
+        let body = PeerHash.response(
+            hash, current: max(hash.revision, member.published.view.currentRevision),
+            tellsRevision: pages.behavesAsMinor >= 6)
+        exchange.respond(status: 200, fields: memberFields, body: body)
     }
 
     var memberFields: [HTTPField] {

@@ -27,6 +27,8 @@ final class SnapshotHandler: GRPCStreamHandler {
     }
 
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
+        // A copy of wrong data must not become somebody's backup.
+        if member.published.status.isKnownCorrupt { return stream.refuse(.corrupt) }
         member.submit(.commitPages) { [self] answer in
             guard case .done = answer else { return stream.answer(answer) }
             began = .now()

@@ -75,6 +75,9 @@ public final class WatchService {
         if !hub.isEmpty { goOn() }
     }
 
+    /// What this member stores is known to be wrong: watchers that are there go on without news, since nothing is written any more.
+    var isKnownCorrupt: Bool { member.port.published.status.isKnownCorrupt }
+
     public func progressTick() { hub.progressTick() }
 
     /// Delivers what is due.
@@ -165,6 +168,7 @@ private final class WatchHandler: GRPCStreamHandler, WatchOutput {
 
     func received(_ message: UnsafeRawBufferPointer, on call: GRPCStream) {
         guard let stream else { return }
+        if service.isKnownCorrupt { return call.refuse(.corrupt) }
         do { service.hub.handle(try WatchRequest(decoding: message), on: stream) } catch {
             return call.refuseMalformed(error)
         }

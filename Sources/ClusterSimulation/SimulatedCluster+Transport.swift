@@ -1,4 +1,5 @@
 import Host
+import MVCC
 import Member
 import Membership
 import PageStore
@@ -109,5 +110,39 @@ extension SimulatedCluster {
         }
         let span = Instant.Span(nanoseconds: Int64.random(in: 1_000_000...20_000_000, using: &random))
         report(.versions(question: question, versions), to: member.id, after: span)
+    }
+
+    /// Takes every hash at once, and tells of them a while later.
+    func askHashes(_ question: HashQuestion, for member: SimulatedMember) {
+        guard let process = member.process else { return }
+        var reports: [HashAnswers.Report] = []
+        for other in process.published.status.membership.members where other.id != member.id {
+            let isReachable = !network.isBlocked(member.id, other.id) && !network.isBlocked(other.id, member.id)
+            let running = members.first { $0.id == other.id && $0.isRunning && $0.pausedUntil <= now }
+            var answer = HashAnswer.unreachable(reason: "it does not run")
+            if isReachable, let published = running?.published { answer = HashAnswer(of: published, at: question.revision) }
+            reports.append(HashAnswers.Report(member: other.id, isQuorate: true, answer: answer))
+        }
+        let own = question.wantsOwn ? try? process.published.view.hashKeyValues(at: question.revision) : nil
+        let span = Instant.Span(nanoseconds: Int64.random(in: 1_000_000...200_000_000, using: &random))
+        report(.hashes(HashAnswers(round: question.round, own: own, others: reports)), to: member.id, after: span)
+    }
+}
+
+extension HashAnswer {
+    /// As the peer port answers.
+    fileprivate init(of published: Published, at revision: Int64) {
+        if let stored = published.status.storedHashes.first(where: { $0.revision == revision }) {
+            self = .hash(stored)
+            return
+        }
+        do throws(StoreError) { self = .hash(try published.view.hashKeyValues(at: revision)) } catch {
+            self =
+                switch error {
+                case .compacted: .compacted
+                case .futureRevision: .behind
+                default: .unreachable(reason: "\(error)")
+                }
+        }
     }
 }

@@ -291,6 +291,7 @@ public final class SimulatedCluster {
             try send(snapshot, from: member)
         }
         if let question = output.versionQuestion { askVersions(question, for: member) }
+        if let question = output.hashQuestion { askHashes(question, for: member) }
         for event in output.events { sawEvent(event, member) }
         if member.isGone { return try stop(member.id) }
         if !process.inbox.isEmpty { scheduleTurn(member, at: now) }

@@ -129,6 +129,10 @@ public final class SimulationRun: ClusterObserver {
             $0.preVote = preVote
             $0.quota = settings.hasQuota ? QuotaChecker.quota(settings.seed) : nil
             $0.maximumAppendBytes = appendBytes
+            if settings.seed % 3 == 0 {
+                $0.corruption.compactionInterval = .milliseconds(300)
+                $0.corruption.scanInterval = .milliseconds(1100)
+            }
         }
         options.segmentSize = segmentSize
         return options
@@ -227,6 +231,7 @@ public final class SimulationRun: ClusterObserver {
     }
 
     public func saw(_ event: MemberEvent, _ member: SimulatedMember, _ cluster: SimulatedCluster) {
+        if case .dataDiffers(let difference) = event { early = early ?? Violation("false-alarm", "m\(member.id): \(difference)") }
         guard settings.bug == .oldLeaderRevokes, case .leadership(let change) = event else { return }
         if change.role == .leader {
             for (lease, ttl) in log.model.leases { clients.noteLease(lease, ttl: ttl, at: member.id) }

@@ -19,14 +19,13 @@ public enum Feature: String, CaseIterable, Sendable {
         }
     }
 
-    /// On unless told otherwise: so far the beta ones and no other.
-    public var isOnByDefault: Bool { stage == .beta }
+    /// On unless told otherwise: the beta ones, and the checks for corruption, which etcd leaves off.
+    public var isOnByDefault: Bool { stage == .beta || self == .initialCorruptCheck || self == .compactHashCheck }
 
     /// What a value other than the default does here.
     var effect: SettingEffect {
         switch self {
-        case .initialCorruptCheck, .setMemberLocalAddress: return .supported
-        case .compactHashCheck: return Support.corruptionChecks
+        case .initialCorruptCheck, .compactHashCheck, .setMemberLocalAddress: return .supported
         case .leaseCheckpoint, .leaseCheckpointPersist: return Support.leaseCheckpoints
         case .fastLeaseKeepAlive:
             return .acceptedWithoutEffect("leases are always renewed without waiting for earlier entries to apply")

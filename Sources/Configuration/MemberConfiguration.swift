@@ -109,6 +109,7 @@ public struct MemberConfiguration: Sendable, Equatable {
 
     /// Between two comparisons of the members' data; zero for none.
     public var corruptCheckTime = Duration.zero
+    public var corruptAlarmAgainstEtcd = false
     public var compactHashCheckTime = Duration.seconds(60)
     /// As given: 0 for the default; see ``effectiveCompactionBatchLimit``.
     public var compactionBatchLimit: Int64 = 0

@@ -68,7 +68,7 @@ enum OperationSettings {
     private static var maintenance: [Setting] {
         [
             Setting(
-                "corrupt-check-time", .maintenance, .duration(\.corruptCheckTime), .since36, Support.corruptionChecks,
+                "corrupt-check-time", .maintenance, .duration(\.corruptCheckTime), .since36,
                 "Time between two comparisons of the members' data; 0s for none."),
             Setting(
                 "compact-hash-check-time", .maintenance, .duration(\.compactHashCheckTime), .since36,
@@ -107,6 +107,9 @@ enum OperationSettings {
             Setting(
                 "compatibility-version", .quorate, .choice(\.compatibilityVersion), .none,
                 "The etcd release to behave as, and the highest version the cluster may rise to; auto takes the cluster's."),
+            Setting(
+                "corrupt-alarm-against-etcd", .quorate, .truth(\.corruptAlarmAgainstEtcd), .none,
+                "Raise the CORRUPT alarm also against members that run etcd; else what differs there is only reported."),
             Setting(
                 "nospace-auto-disarm", .quorate, .truth(\.nospaceAutoDisarm), .none,
                 "Lift the NOSPACE alarm once the data fits the quota again."),

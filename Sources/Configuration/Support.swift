@@ -15,8 +15,6 @@ enum Support {
     static let logRotationDetail = SettingEffect.notSupportedYet("this way of log rotation is not supported yet")
     /// `--memory-mlock`.
     static let memoryLock = SettingEffect.notSupportedYet("locking memory is not supported yet")
-    /// Feature gate CompactHashCheck, and `--corrupt-check-time`.
-    static let corruptionChecks = SettingEffect.notSupportedYet("this corruption check is not supported yet")
     /// Feature gates LeaseCheckpoint and LeaseCheckpointPersist.
     static let leaseCheckpoints = SettingEffect.notSupportedYet("lease checkpoints are not supported yet")
 }

@@ -38,7 +38,9 @@ extension Store {
         // Something is kept, so that its hash counts nothing else of what is older: the revision's own change at least.
         compaction = Compaction(
             revision: revision, previous: previous, previousFinished: previousFinished, nextMain: 0,
-            hash: KeyValueHasher(compactRevision: previous, revision: revision))
+            hash: KeyValueHasher(
+                compactRevision: previous, revision: revision,
+                coversObsolete: index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0))
     }
 
     /// Removes the next portion; returns the hash of the compaction when this step ended it.

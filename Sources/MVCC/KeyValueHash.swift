@@ -7,11 +7,15 @@ public struct KeyValueHash: Equatable, Sendable {
     public let hash: UInt32
     public let compactRevision: Int64
     public let revision: Int64
+    /// Nothing lives at the revision. Then etcd counts what compaction has not got to yet as well, so that members that hold the same
+    /// may have different hashes.
+    public let coversObsolete: Bool
 
-    public init(hash: UInt32, compactRevision: Int64, revision: Int64) {
+    public init(hash: UInt32, compactRevision: Int64, revision: Int64, coversObsolete: Bool = false) {
         self.hash = hash
         self.compactRevision = compactRevision
         self.revision = revision
+        self.coversObsolete = coversObsolete
     }
 }
 
@@ -20,10 +24,12 @@ struct KeyValueHasher {
     private var crc = CRC32C.update(0, BucketName.key.name)
     private let compactRevision: Int64
     private let revision: Int64
+    private let coversObsolete: Bool
 
-    init(compactRevision: Int64, revision: Int64) {
+    init(compactRevision: Int64, revision: Int64, coversObsolete: Bool) {
         self.compactRevision = compactRevision
         self.revision = revision
+        self.coversObsolete = coversObsolete
     }
 
     /// Changes must come in ascending order; of those up to the compact revision, etcd counts what a compaction at the hash's
@@ -43,26 +49,52 @@ struct KeyValueHasher {
         crc = CRC32C.update(crc, stored)
     }
 
-    var finished: KeyValueHash { KeyValueHash(hash: crc, compactRevision: compactRevision, revision: revision) }
+    var finished: KeyValueHash {
+        KeyValueHash(hash: crc, compactRevision: compactRevision, revision: revision, coversObsolete: coversObsolete)
+    }
 }
 
-extension ReadView {
-    /// `HashKV` at a revision (0: the newest). Reads the whole history: run it where nothing waits for it.
-    public func hashKeyValues(at requested: Int64) throws(StoreError) -> KeyValueHash {
-        if requested > 0, requested < compactRevision { throw .compacted }
-        if requested > currentRevision { throw .futureRevision }
-        let revision = requested == 0 ? currentRevision : requested
-        // etcd answers these too: nothing is that old.
-        if revision < 0 {
-            return KeyValueHasher(compactRevision: compactRevision, revision: revision).finished
-        }
-        var reader = try reader()
-        let nothingKept = reader.index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0
-        var hasher = KeyValueHasher(compactRevision: compactRevision, revision: revision)
-        let keeping = nothingKept ? compactRevision : revision
+/// The hash of one view on its way, a slice of the history at a time, so that whoever reads it can rest in between.
+public struct KeyValueHashing: Sendable {
+    private let view: ReadView
+    private let revision: Int64
+    /// A compaction at this revision decides which changes up to the compact revision count.
+    private let keeping: Int64
+    private var hasher: KeyValueHasher
+    /// Where the next slice begins.
+    private var next = Revision(main: 0)
+
+    /// `at` 0: the newest revision.
+    public init(_ view: ReadView, at requested: Int64) throws(StoreError) {
+        if requested > 0, requested < view.compactRevision { throw .compacted }
+        if requested > view.currentRevision { throw .futureRevision }
+        self.view = view
+        revision = requested == 0 ? view.currentRevision : requested
+        // etcd answers negative ones too: nothing is that old.
+        let nothingKept =
+            try revision < 0 || view.reader().index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0
+        keeping = nothingKept ? view.compactRevision : revision
+        hasher = KeyValueHasher(compactRevision: view.compactRevision, revision: revision, coversObsolete: nothingKept)
+    }
+
+    /// Reads on for about `bytes` of stored key-values; the hash once everything is read.
+    public mutating func step(bytes: Int) throws(StoreError) -> KeyValueHash? {
+        if revision < 0 { return hasher.finished }
+        var reader = try view.reader()
         let index = reader.index
+        var left = bytes
         var failure: StoreError?
-        try reader.forEachChange(from: 0, through: revision) { at, tombstone, stored in
+        var position = next
+        var isDone = true
+        var hasher = hasher
+        try reader.forEachChange(from: next.main, through: revision) { at, tombstone, stored in
+            if at < next { return true }
+            if left <= 0 {
+                position = at
+                isDone = false
+                return false
+            }
+            left -= stored.count
             guard let key = try? StoredKeyValue.key(of: stored) else {
                 failure = .corrupt("the key-value at revision \(at.main).\(at.sub) cannot be decoded")
                 return false
@@ -71,6 +103,18 @@ extension ReadView {
             return true
         }
         if let failure { throw failure }
-        return hasher.finished
+        self.hasher = hasher
+        next = position
+        return isDone ? hasher.finished : nil
+    }
+}
+
+extension ReadView {
+    /// `HashKV` at a revision (0: the newest). Reads the whole history: run it where nothing waits for it.
+    public func hashKeyValues(at requested: Int64) throws(StoreError) -> KeyValueHash {
+        var hashing = try KeyValueHashing(self, at: requested)
+        while true {
+            if let hash = try hashing.step(bytes: .max) { return hash }
+        }
     }
 }

@@ -15,6 +15,7 @@ enum OwnRequest: Equatable {
     case clusterVersion(ClusterVersion)
     case raiseNoSpace
     case liftNoSpace
+    case raiseCorrupt(MemberID)
     case revokeLease(Int64)
     case checkpoint([LeaseCheckpoint])
     case compact
@@ -34,7 +35,7 @@ extension Member {
         ownRequests = ownRequests.filter { $0.value.deadline > now }
         if settling == nil {
             tellOfItself()
-            if raft.role == .leader { lead(now: now) }
+            if raft.role == .leader { lead(now: now) } else { corruption.rest() }
             liftNoSpaceIfDue(now)
         } else {
             goOnSettling(now: now)
@@ -83,6 +84,8 @@ extension Member {
     private func lead(now: Instant) {
         guard raft.applied == raft.commit else { return }
         watchVersions(now)
+        compareData(now: now)
+        leaveLeadershipIfCorrupt(now: now)
         let pending = pendingRevocations
         if pending < Member.largestRevocationCount {
             for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
@@ -114,6 +117,8 @@ extension Member {
         case .clusterVersion(let version): setClusterVersion(version)
         case .raiseNoSpace: propose(own) { $0.alarm = self.noSpace(.activate) }
         case .liftNoSpace: propose(own) { $0.alarm = self.noSpace(.deactivate) }
+        case .raiseCorrupt(let member):
+            propose(own) { $0.alarm = AlarmRequest(action: .activate, memberID: member, alarm: .corrupt) }
         case .revokeLease(let id): propose(own) { $0.leaseRevoke = LeaseRevokeRequest(id: id) }
         case .checkpoint(let leases): propose(own) { $0.leaseCheckpoint = LeaseCheckpointRequest(checkpoints: leases) }
         case .compact: preconditionFailure("a compaction is proposed with its revision")
@@ -173,8 +178,7 @@ extension Member {
 
     func finished(_ own: OwnRequest, _ reply: ApplyReply) {
         if case .publish = own { isPublished = true }
-        if case .revokeLease = own { machine.counts.leasesExpired += 1 }
-        if case .raiseNoSpace = own { output.events.append(.alarmRaised) }
+        if case .revokeLease = own, case .response = reply { machine.counts.leasesExpired += 1 }
     }
 
     private func compactSome() throws(MemberFailure) {

@@ -19,7 +19,8 @@ extension Member {
             membership: machine.membership.record, alarms: machine.alarms.members, pageFileSize: machine.pageFileSize,
             pageFileSizeInUse: pageFileInUse, quota: settings.quota, leaseCount: machine.leases.count,
             keyCount: machine.store.keyCount, isAuthenticationEnabled: machine.isAuthenticationEnabled, isReady: isReady,
-            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes, counts: machine.counts,
+            isCompacting: machine.store.isCompacting, storedHashes: machine.store.storedHashes,
+            differences: corruption.differences, counts: machine.counts,
             pendingProposals: waiting.count + ownRequests.count, authRevision: machine.authRevision,
             isLeaving: settling != nil)
     }
@@ -40,6 +41,7 @@ extension Member {
         if raft.role == .leader {
             wakes.append(autoCompaction.nextWake)
             if machine.membership.members.count > 1, isPublished { wakes.append(versionsDue) }
+            wakes.append(corruption.nextWake)
         }
         if installing == nil, machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
         return wakes.compactMap(\.self).min()

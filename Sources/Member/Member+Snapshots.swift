@@ -98,7 +98,7 @@ extension Member {
     /// Supplies raft with what the page file holds, from the first commit on that began after the snapshot was asked for.
     func supplySnapshots() {
         guard !snapshotsWanted.isEmpty else { return }
-        guard raft.role == .leader, installing == nil else {
+        guard raft.role == .leader, installing == nil, !isKnownCorrupt else {
             supplyGroup = nil
             return snapshotsWanted.removeAll()
         }

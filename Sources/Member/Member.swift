@@ -28,7 +28,7 @@ public final class Member {
     var parked = ParkedProposals()
     var reads: PendingReads
     var moves: [LeaderMove] = []
-    var confState: ConfState
+    public internal(set) var confState: ConfState
     /// Index of the newest `.snap` file.
     var snapshotIndex: LogIndex
     var pendingSnapshot: PendingSnapshot?
@@ -54,6 +54,9 @@ public final class Member {
     /// Renewals not answered yet.
     var renewals: [(id: Int64, reply: ReplyAddress)] = []
     var spaceGuard = SpaceGuard()
+    var corruption: CorruptionWatch
+    /// A leader with wrong data does not try to hand over before.
+    var corruptHandOverDue: Instant
     var requestIDs: RequestIDs
     var isPublished = false
     /// What the log held when it was opened is history, that of a directory of etcd 3.4 among it.
@@ -105,6 +108,8 @@ public final class Member {
         reads = PendingReads(
             memberID: opened.settings.memberID,
             salt: opened.settings.seed ^ (opened.wallMilliseconds &* 0x9e37_79b9_7f4a_7c15))
+        corruption = CorruptionWatch(opened.settings.corruption)
+        corruptHandOverDue = now
         versionsDue = now
         turnStart = now
         let persisted = opened.persisted
@@ -164,6 +169,7 @@ public final class Member {
         case .unreachable(let member): raft.reportUnreachable(member)
         case .snapshot(let member, let succeeded): raft.reportSnapshot(member, succeeded: succeeded)
         case .versions(let question, let answers): heard(answers, to: question, now: now)
+        case .hashes(let answers): heard(answers)
         case .removed: removedAt = removedAt ?? now
         }
     }
@@ -240,6 +246,8 @@ public final class Member {
                 }
                 output.events.append(.clusterVersion(machine.membership.clusterVersion))
             case .remainingTimesWritten: remainingTimesWritten(by: applied.requestID)
+            case .alarmRaised(let alarm): output.events.append(.alarmRaised(alarm))
+            case .alarmLifted(let alarm): output.events.append(.alarmLifted(alarm))
             }
         }
         guard applied.requestID != 0, let reply = applied.reply else { return }

@@ -29,6 +29,7 @@ public struct MemberSettings: Sendable {
     public var maximumSegments = 5
     /// Lift this member's NOSPACE alarm once its file has stayed below 90 % of the quota for 30 s.
     public var liftsNoSpace = true
+    public var corruption = CorruptionWatch.Settings()
     public var strictReconfiguration = true
     /// The cluster that is joined has this member as a learner; known before the log says so.
     public var joinsAsLearner = false

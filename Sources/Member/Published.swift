@@ -39,6 +39,8 @@ public struct MemberStatus: Sendable {
     public var isCompacting: Bool
     /// Hashes of finished compactions, which HashKV answers at their revision.
     public var storedHashes: [KeyValueHash]
+    /// Members found to hold other data than the others, by the newest comparison of a leader.
+    public var differences: [DataDifference] = []
     public var counts: AppliedCounts
     /// Proposals on their way through the log.
     public var pendingProposals = 0
@@ -50,6 +52,8 @@ public struct MemberStatus: Sendable {
     /// Reads of the published view are linearizable at once.
     public var readsAreLinearizable: Bool { isOnlyVoter && role == .leader && isReady }
     public func isRaised(_ alarm: AlarmType) -> Bool { alarms.contains { $0.alarm == alarm } }
+    /// This member's own data is known to be wrong, and must not be served.
+    public var isKnownCorrupt: Bool { alarms.contains { $0.alarm == .corrupt && $0.memberID == memberID } }
     public var header: ResponseHeader {
         ResponseHeader(clusterId: clusterID, memberId: memberID, revision: 0, raftTerm: term)
     }

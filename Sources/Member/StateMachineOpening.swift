@@ -26,7 +26,7 @@ public struct StateMachineOpening: Sendable {
     func openPageFile() throws(MemberFailure) -> PageFile {
         do throws(PageFileError) {
             let file = try PageFile.open(disk: disk, path: directory.pageFilePath, options: options)
-            try PageCommitter(file).createBuckets()
+            if !options.isReadOnly { try PageCommitter(file).createBuckets() }
             return file
         } catch {
             switch error.reason {

@@ -7,6 +7,8 @@ import Records
 import StateMachine
 import WAL
 
+import struct EtcdAPI.AlarmMember
+
 /// What arrived since the last turn.
 public struct Inbox: Sendable {
     public var requests: [ClientRequest] = []
@@ -32,6 +34,7 @@ public enum PeerReport: Sendable {
     case snapshot(MemberID, succeeded: Bool)
     /// The answers to ``TurnOutput/versionQuestion``, of those members that answered.
     case versions(question: UInt64, [MemberID: PeerVersions])
+    case hashes(HashAnswers)
     /// Another member says that this one was removed from the cluster.
     case removed
 }
@@ -56,6 +59,7 @@ public struct TurnOutput {
     public var installation: SnapshotInstallation?
     /// Ask the other members for their versions and report them under this number.
     public var versionQuestion: UInt64?
+    public var hashQuestion: HashQuestion?
     /// To be committed to the page file and reported in a later inbox; one at a time.
     public var commit: CommitGroup?
     /// Rewrite the page file after `commit`; report as a commit of the same group.
@@ -83,7 +87,13 @@ public enum MemberEvent: Sendable {
     case snapshotSaved(index: LogIndex)
     case logCompacted(index: LogIndex)
     case compactionFinished(revision: Int64)
-    case alarmRaised
+    case alarmRaised(AlarmMember)
+    case alarmLifted(AlarmMember)
+    /// All members hold the same up to a revision.
+    case dataCompared(revision: Int64, compactRevision: Int64)
+    /// These could not be compared at a revision with the others.
+    case dataNotCompared(revision: Int64, members: [MemberID])
+    case dataDiffers(DataDifference)
     case snapshotReceived(index: LogIndex)
     case snapshotInstalled(index: LogIndex)
     case snapshotSent(to: MemberID, index: LogIndex)

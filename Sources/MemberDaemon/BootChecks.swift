@@ -11,8 +11,19 @@ extension MemberDaemon {
         guard !others.isEmpty else { return BootCorruptionCheck(own: nil, answers: []) }
         let own = try opened.hashKeyValues()
         let clusterID = opened.settings.clusterID
-        return BootCorruptionCheck(
-            own: own, answers: others.map { ($0.id, network.hash(of: $0, at: own.revision, clusterID: clusterID)) })
+        let timeout = Duration.nanoseconds(opened.settings.requestTimeout.nanoseconds)
+        // A hash may take a member a while; one that does not even answer at once is not waited for.
+        let asked = others.map { other in
+            network.version(of: other)
+                .flatMap { _ in network.hash(of: other, at: own.revision, clusterID: clusterID, timeout: timeout) }
+                .flatMapErrorThrowing { .unreachable(reason: "\($0)") }
+        }
+        var answers: [(member: UInt64, answer: HashAnswer)] = []
+        for (other, answer) in zip(others, asked) {
+            // Never fails: what goes wrong is an answer.
+            answers.append((other.id, (try? answer.wait()) ?? .unreachable(reason: "the member stops")))
+        }
+        return BootCorruptionCheck(own: own, answers: answers)
     }
 
     /// Why the member must not serve the data it found, or nil. `check` is nil for a member that starts with no data.
@@ -27,7 +38,7 @@ extension MemberDaemon {
     }
 
     private func report(
-        _ finding: BootCorruptionCheck.Finding, _ answer: BootCorruptionCheck.Answer, _ check: BootCorruptionCheck, own: LogValue,
+        _ finding: BootCorruptionCheck.Finding, _ answer: HashAnswer, _ check: BootCorruptionCheck, own: LogValue,
         of member: LogValue
     ) {
         guard case .hash(let other) = answer, let hash = check.own else {

@@ -74,6 +74,13 @@ extension MemberDaemon {
         settings.maximumSegments = configuration.maxWALFiles == 0 ? .max : Int(configuration.maxWALFiles)
         settings.liftsNoSpace = configuration.nospaceAutoDisarm
         settings.strictReconfiguration = configuration.strictReconfigurationCheck
+        if configuration.featureGates.isEnabled(.compactHashCheck) {
+            settings.corruption.compactionInterval = Instant.Span(configuration.compactHashCheckTime)
+        }
+        if configuration.corruptCheckTime > .zero {
+            settings.corruption.scanInterval = Instant.Span(configuration.corruptCheckTime)
+        }
+        settings.corruption.alarmsAgainstEtcd = configuration.corruptAlarmAgainstEtcd
         settings.learnerLimit = Int(configuration.maxLearners)
         switch configuration.autoCompaction {
         case .periodic(let retention): settings.autoCompaction = .periodic(Instant.Span(retention))

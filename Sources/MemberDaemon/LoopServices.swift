@@ -45,7 +45,7 @@ struct Serving: Sendable {
         isSplit = !configuration.listenClientHTTPURLs.isEmpty
         pages = HealthPages(
             port: member, registry: daemon.registry, health: daemon.metrics.health, etcdVersion: limits.etcdVersion,
-            version: daemon.version.version, refreshMetrics: { refresh.run() })
+            behavesAsMinor: limits.behavesAsMinor, version: daemon.version.version, refreshMetrics: { refresh.run() })
         metrics = daemon.metrics
         self.counts = counts
         progressInterval = configuration.effectiveWatchProgressNotifyInterval

@@ -48,7 +48,20 @@ struct MemberEventLog {
         case .compactionFinished(let revision):
             metrics.mvcc.compactRevision.set(revision)
             log.info("finished scheduled compaction", ["compact-revision": .int(revision)])
-        case .alarmRaised: log.warn("alarm raised", ["local-member-id": id, "alarm": "NOSPACE"])
+        case .alarmRaised(let alarm): log.warn("alarm raised", alarm.logFields)
+        case .alarmLifted(let alarm): log.warn("alarm disarmed", alarm.logFields)
+        case .dataCompared(let revision, let compactRevision):
+            metrics.server.dataComparisons.labelled("same").increment()
+            log.info(
+                "successfully checked hash on whole cluster",
+                ["revision": .int(revision), "compactRevision": .int(compactRevision)])
+        case .dataNotCompared(let revision, let members):
+            metrics.server.dataComparisons.labelled("incomplete").increment()
+            let ids = members.map(MemberIdentity.text).joined(separator: ",")
+            log.warn(
+                "skipped revision in compaction hash check; was not able to check all peers",
+                ["revision": .int(revision), "peer-ids": .string(ids)])
+        case .dataDiffers(let difference): note(difference)
         case .snapshotReceived(let index):
             log.info("received a snapshot from the leader", ["snapshot-index": .int(index)])
         case .snapshotInstalled(let index): log.info("applied snapshot", ["snapshot-index": .int(index)])
@@ -60,5 +73,28 @@ struct MemberEventLog {
                 ["local-member-id": id, "took": .string("\(Int(span.seconds * 1000))ms")])
         case .removed: log.error("the member has been permanently removed from the cluster", ["local-member-id": id])
         }
+    }
+
+    private func note(_ difference: DataDifference) {
+        metrics.server.dataComparisons.labelled("different").increment()
+        let verdict =
+            switch difference.verdict {
+            case .alarm: "it raises the CORRUPT alarm"
+            case .onlyReported: "no alarm, as that member is not Quorate (--corrupt-alarm-against-etcd)"
+            case .undecided: "no alarm, as no majority holds the same"
+            }
+        log.error(
+            "found a member with other data",
+            [
+                "local-member-id": .id(settings.memberID), "peer-id": .id(difference.member),
+                "revision": .int(difference.revision), "compact-revision": .int(difference.compactRevision),
+                "hash": .int(difference.hash), "expected-hash": .int(difference.expected), "verdict": .string(verdict),
+            ])
+    }
+}
+
+extension AlarmMember {
+    fileprivate var logFields: KeyValuePairs<String, LogValue> {
+        ["alarm": alarm == .corrupt ? "CORRUPT" : "NOSPACE", "from": .id(memberID)]
     }
 }

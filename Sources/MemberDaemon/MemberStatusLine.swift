@@ -19,7 +19,7 @@ struct MemberStatusLine {
         let members = status.membership.members.count
         let state = [
             role, "term \(status.term)", data, "\(membersUp) of \(members) \(members == 1 ? "member" : "members") up", alarms,
-        ]
+        ] + differences
         var warning = isStalled ? "WAITING FOR THE DISK, " : ""
         if status.isAuthenticationEnabled { warning += "NO CLIENT IS SERVED WHILE AUTHENTICATION IS ENABLED, " }
         return StatusLine(state: warning + state.joined(separator: ", "), activity: activity)
@@ -29,8 +29,7 @@ struct MemberStatusLine {
         if status.role == .leader { return status.isReady ? "leader" : "leader, not serving yet" }
         let kind = status.isLearner ? "learner" : "follower"
         guard status.leader != 0 else { return status.isLearner ? "learner without a leader" : "no leader" }
-        let name = status.membership.members.first { $0.id == status.leader }?.name ?? ""
-        return "\(kind) of \(name.isEmpty ? MemberIdentity.text(status.leader) : name)"
+        return "\(kind) of \(name(of: status.leader))"
     }
 
     private var data: String {
@@ -40,11 +39,19 @@ struct MemberStatusLine {
 
     private var alarms: String {
         if status.alarms.isEmpty { return "no alarms" }
-        let texts = status.alarms.map { alarm in
-            let name = status.membership.members.first { $0.id == alarm.memberID }?.name ?? ""
-            return "\(alarmText(alarm.alarm)) on \(name.isEmpty ? MemberIdentity.text(alarm.memberID) : name)"
-        }
+        let texts = status.alarms.map { "\(alarmText($0.alarm)) on \(name(of: $0.memberID))" }
         return "ALARM " + texts.sorted().joined(separator: " and ")
+    }
+
+    /// Members that a comparison found to hold other data, and that no alarm tells of.
+    private var differences: [String] {
+        let names = status.differences.filter { $0.verdict != .alarm }.map { name(of: $0.member) }
+        return names.isEmpty ? [] : ["DATA DIFFERS on " + names.joined(separator: " and ")]
+    }
+
+    private func name(of id: UInt64) -> String {
+        let name = status.membership.members.first { $0.id == id }?.name ?? ""
+        return name.isEmpty ? MemberIdentity.text(id) : name
     }
 
     private func alarmText(_ alarm: AlarmType) -> String {

@@ -24,6 +24,8 @@ protocol PeerLink: AnyObject, Sendable {
     func connection(with member: MemberID) -> UInt64?
     /// Asks everybody for their version, and reports under the question's number.
     func askVersions(_ question: UInt64, _ membership: MembershipRecord)
+    /// Asks everybody for a hash of their data, and reports.
+    func ask(_ question: HashQuestion, _ published: Published)
     func askLeader(_ question: LeaderQuestion, _ status: MemberStatus, on eventLoop: any EventLoop)
         -> EventLoopFuture<MemberAnswer>
 }
@@ -241,6 +243,7 @@ final class MemberThread: MemberPort {
                 link.update(known)
             }
             if let question = output.versionQuestion { link.askVersions(question, known) }
+            if let question = output.hashQuestion, let published = output.published { link.ask(question, published) }
             for event in output.events { onEvent(event) }
             nextWake = output.nextWake
         }

@@ -21,6 +21,7 @@ final class MetricsRefresh: Sendable {
         var transactions = 0
         var events = 0
         var alarms: [AlarmMember] = []
+        var differing: Set<UInt64> = []
     }
 
     /// `openReaders` tells how many read transactions of the page file are open.
@@ -62,6 +63,7 @@ final class MetricsRefresh: Sendable {
         told.withLock { told in
             count(status.counts, &told)
             note(status.alarms, &told)
+            note(Set(status.differences.map(\.member)), &told)
         }
     }
 
@@ -70,6 +72,13 @@ final class MetricsRefresh: Sendable {
         for alarm in told.alarms { gauge(alarm).set(0) }
         for alarm in alarms { gauge(alarm).set(1) }
         told.alarms = alarms + told.alarms.filter { !alarms.contains($0) }
+    }
+
+    private func note(_ differing: Set<UInt64>, _ told: inout Told) {
+        told.differing.formUnion(differing)
+        for member in told.differing {
+            metrics.server.dataDifferences.labelled(MemberIdentity.text(member)).set(differing.contains(member) ? 1 : 0)
+        }
     }
 
     private func gauge(_ alarm: AlarmMember) -> Gauge {

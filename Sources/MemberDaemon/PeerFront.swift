@@ -4,6 +4,7 @@ import Daemon
 import EtcdAPI
 import HTTP2
 import Host
+import MVCC
 import Member
 import Membership
 import NIOCore
@@ -28,6 +29,8 @@ final class PeerFront: PeerLink {
     private let member: MemberThread
     private let memberID: MemberID
     private let questions: LeaderQuestions
+    private let hashes: HashRounds
+    private let log: Log
     /// The daemon's own link to the member, on the peers' event loop.
     private let link = Mutex<NIOLoopBound<LoopMember>?>(nil)
 
@@ -40,6 +43,8 @@ final class PeerFront: PeerLink {
         self.member = member
         memberID = serving.settings.memberID
         questions = LeaderQuestions(network, memberID: memberID, timeout: serving.settings.requestTimeout)
+        hashes = HashRounds(network, pool, memberID: memberID, clusterID: serving.settings.clusterID)
+        log = daemon.log
         var settings = PeerSettings(
             localID: memberID, clusterID: serving.settings.clusterID,
             advertisedURLs: daemon.configuration.initialAdvertisePeerURLs.map(\.description),
@@ -102,6 +107,16 @@ final class PeerFront: PeerLink {
         EventLoopFuture.whenAllSucceed(answers, on: eventLoop).whenSuccess { [member] answers in
             let known = answers.compactMap { id, versions in versions.map { (id, $0) } }
             member.report(.versions(question: question, Dictionary(uniqueKeysWithValues: known)))
+        }
+    }
+
+    func ask(_ question: HashQuestion, _ published: Published) {
+        hashes.ask(question, published.status.membership.members, published.view).whenComplete { [member, log] result in
+            switch result {
+            case .success(let answers): member.report(.hashes(answers))
+            case .failure(let error as StoreError): member.fail("the data cannot be read: \(error)")
+            case .failure(let error): log.debug("the members' data was not compared", ["error": .error(error)])
+            }
         }
     }
 

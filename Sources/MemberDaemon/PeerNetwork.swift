@@ -18,8 +18,6 @@ final class PeerNetwork: Sendable {
     private static let foundingTimeout = Duration.seconds(1)
     private static let joiningTimeout = Duration.seconds(10)
     private static let versionTimeout = Duration.seconds(2)
-    /// A hash reads the whole history.
-    private static let hashTimeout = Duration.seconds(30)
 
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let client: PeerHTTPClient
@@ -64,27 +62,19 @@ final class PeerNetwork: Sendable {
         members.compactMap { try? version(of: $0).wait() }
     }
 
-    /// A member's hash at a revision.
-    func hash(of member: MemberRecord, at revision: Int64, clusterID: UInt64) -> BootCorruptionCheck.Answer {
+    // MARK: any time
+
+    /// A member's hash at a revision. Where nothing is stored for it the member reads its whole history, which takes a while.
+    func hash(of member: MemberRecord, at revision: Int64, clusterID: UInt64, timeout: Duration) -> EventLoopFuture<HashAnswer> {
         let fields = [
             HTTPField("x-etcd-cluster-id", MemberIdentity.text(clusterID)), HTTPField("content-type", "application/json"),
         ]
-        do {
-            let answer = try ask(
-                member.peerURLs[...], path: "/members/hashkv", method: "GET", body: PeerHash.request(revision: revision),
-                fields: fields, timeout: PeerNetwork.hashTimeout
-            ).wait()
-            if answer.status == 200, let hash = PeerHash.hash(inResponse: answer.body) { return .hash(hash) }
-            let text = String(decoding: answer.body, as: UTF8.self)
-            if text.contains(PeerHash.compacted) { return .compacted }
-            if text.contains(PeerHash.futureRevision) { return .behind }
-            return answer.status == 412 ? .otherCluster : .unreachable(reason: "status \(answer.status): \(text)")
-        } catch {
-            return .unreachable(reason: "\(error)")
-        }
+        return ask(
+            member.peerURLs[...], path: "/members/hashkv", method: "GET", body: PeerHash.request(revision: revision),
+            fields: fields, timeout: timeout
+        ).map { HashAnswer($0, asked: revision) }
+            .flatMapErrorThrowing { .unreachable(reason: "\($0)") }
     }
-
-    // MARK: any time
 
     /// What a member says of its release, under the first of its URLs that answers.
     func version(of member: MemberRecord) -> EventLoopFuture<PeerVersions> {
@@ -106,5 +96,25 @@ final class PeerNetwork: Sendable {
             if urls.count == 1 { return self.eventLoop.makeFailedFuture(error) }
             return self.ask(urls.dropFirst(), path: path, method: method, body: body, fields: fields, timeout: timeout)
         }
+    }
+}
+
+extension HashAnswer {
+    fileprivate init(_ response: PeerResponse, asked: Int64) {
+        if response.status == 200, let hash = PeerHash.hash(inResponse: response.body, asked: asked) {
+            self = .hash(hash)
+            return
+        }
+        let text = String(decoding: response.body, as: UTF8.self)
+        self =
+            if text.contains(PeerHash.compacted) {
+                .compacted
+            } else if text.contains(PeerHash.futureRevision) {
+                .behind
+            } else if response.status == 412 {
+                .otherCluster
+            } else {
+                .unreachable(reason: "status \(response.status): \(text)")
+            }
     }
 }

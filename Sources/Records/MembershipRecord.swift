@@ -43,6 +43,13 @@ public struct MembershipRecord: Equatable, Sendable {
         removed.sort()
     }
 
+    /// How many keys of users a v2 store holds: everything beside the membership under `/0`.
+    public static func userKeys(inV2Store bytes: [UInt8]) throws(DecodeError) -> Int {
+        let json = try JSON(record: bytes, maximumDepth: 2 * JSON.maximumDepth)
+        guard let root = json["Root"] else { throw .invalid("v2 store without its root") }
+        return V2Store.children(of: root).filter { $0.name != "0" }.reduce(0) { $0 + V2Store.keys(below: $1.value) }
+    }
+
     /// The JSON of a v2 store that holds exactly this membership and no user's key. Equal memberships give equal bytes.
     public var v2Store: [UInt8] {
         var builder = V2Store.Builder()

@@ -10,6 +10,12 @@ enum V2Store {
 
     static func child(_ name: String, of node: JSON) -> JSON? { node["Children"]?[name] }
 
+    /// A directory has children, a key none; the depth is that of the JSON.
+    static func keys(below node: JSON) -> Int {
+        guard let children = node["Children"]?.object else { return 1 }
+        return children.reduce(0) { $0 + keys(below: $1.value) }
+    }
+
     static func value(_ node: JSON) throws(DecodeError) -> String {
         guard let text = node["Value"]?.string else { throw .invalid("v2 store node without a value") }
         return text

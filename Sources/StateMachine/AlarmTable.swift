@@ -18,6 +18,10 @@ public struct AlarmTable: Equatable, Sendable {
 
     public func isRaised(_ alarm: AlarmType) -> Bool { members.contains { $0.alarm == alarm } }
 
+    public func isRaised(_ alarm: AlarmType, against member: UInt64) -> Bool {
+        members.contains { $0.alarm == alarm && $0.memberID == member }
+    }
+
     /// The alarm, whether or not it was raised before; nil when nothing changed.
     mutating func activate(member: UInt64, _ alarm: AlarmType) -> (alarm: AlarmMember, isNew: Bool) {
         let wanted = AlarmMember(memberID: member, alarm: alarm)

@@ -18,6 +18,8 @@ public enum ApplyEffect: Equatable, Sendable {
     case authenticationSwitched
     /// A checkpoint of leases was applied.
     case remainingTimesWritten
+    case alarmRaised(AlarmMember)
+    case alarmLifted(AlarmMember)
 }
 
 /// Requests applied since the start, by kind.

@@ -45,7 +45,7 @@ extension StateMachine {
         if entry.index <= appliedIndex { return applied }
         appliedTerm = entry.term
         let wasEnabled = authentication.isEnabled
-        applied.reply = try reply(to: request, of: entry, now: now)
+        applied.reply = try reply(to: request, of: entry, now: now, &applied.effects)
         if authentication.isEnabled != wasEnabled { applied.effects.append(.authenticationSwitched) }
         if let grant = request.leaseGrant, case .response? = applied.reply { applied.grantedTTL = grant.ttl }
         if request.leaseCheckpoint != nil { applied.effects.append(.remainingTimesWritten) }
@@ -58,8 +58,9 @@ extension StateMachine {
     }
 
     private func reply(
-        to request: InternalRaftRequest, of entry: Entry, now: Instant
+        to request: InternalRaftRequest, of entry: Entry, now: Instant, _ effects: inout [ApplyEffect]
     ) throws(ApplyFailure) -> ApplyReply? {
+        if alarms.isRaised(.corrupt), request.isStoppedByCorruption { return .refused(.corrupt) }
         if let refusal = refusal(of: request) { return .refused(refusal) }
         do throws(AuthenticationGap) {
             if let reply = try authenticationReply(to: request) { return reply }
@@ -67,7 +68,7 @@ extension StateMachine {
             throw .entry(
                 UnappliableEntry(index: entry.index, reason: "a password in the clear, as only etcd 3.4 and older propose it"))
         }
-        do throws(StoreError) { return try reply(to: request, now: now) } catch { throw .store(error) }
+        do throws(StoreError) { return try reply(to: request, now: now, &effects) } catch { throw .store(error) }
     }
 
     func advance(_ index: UInt64, _ term: UInt64) {
@@ -128,7 +129,9 @@ extension StateMachine {
     }
 
     /// nil when the request holds nothing this release knows.
-    private func reply(to request: InternalRaftRequest, now: Instant) throws(StoreError) -> ApplyReply? {
+    private func reply(
+        to request: InternalRaftRequest, now: Instant, _ effects: inout [ApplyEffect]
+    ) throws(StoreError) -> ApplyReply? {
         if let put = request.put { return try self.put(put) }
         if let transaction = request.txn { return try self.transaction(transaction) }
         if let delete = request.deleteRange { return try deleteRange(delete) }
@@ -137,7 +140,7 @@ extension StateMachine {
         if let grant = request.leaseGrant { return self.grant(grant, now: now) }
         if let revoke = request.leaseRevoke { return try self.revoke(revoke) }
         if let checkpoint = request.leaseCheckpoint { return self.checkpoint(checkpoint) }
-        if let alarm = request.alarm { return self.alarm(alarm) }
+        if let alarm = request.alarm { return self.alarm(alarm, &effects) }
         return nil
     }
 
@@ -161,6 +164,15 @@ extension StateMachine {
             return .refused(.futureRevision)
         }
         return respond { CompactionResponse(header: header).encode(into: &$0) }
+    }
+}
+
+extension InternalRaftRequest {
+    /// While somebody's data is known to be corrupt nothing changes keys or ends leases, on any member alike: etcd's corrupt applier
+    /// refuses these and no others. Renewals, checkpoints, alarms, users and membership go on.
+    fileprivate var isStoppedByCorruption: Bool {
+        put != nil || txn != nil || deleteRange != nil || range != nil || compaction != nil || leaseGrant != nil
+            || leaseRevoke != nil
     }
 }
 

@@ -85,6 +85,10 @@ public struct ServerMetrics: Sendable {
     public let featureEnabled: GaugeFamily
     /// Labels: the member's id in hexadecimal, the alarm's type.
     public let alarms: GaugeFamily
+    /// Label: `same`, `incomplete` or `different`.
+    public let dataComparisons: CounterFamily
+    /// Label: the member's id in hexadecimal.
+    public let dataDifferences: GaugeFamily
 
     init(_ registry: MetricsRegistry) {
         hasLeader = registry.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.")
@@ -140,6 +144,12 @@ public struct ServerMetrics: Sendable {
         featureEnabled = registry.gauges(
             "etcd_server_feature_enabled", "Whether or not a feature is enabled. 1 is enabled, 0 is not.",
             labels: ["name", "stage"])
+        dataComparisons = registry.counters(
+            "quorate_server_data_comparisons_total",
+            "Comparisons of all members' data that this member made as leader, by what they found.", labels: ["result"])
+        dataDifferences = registry.gauges(
+            "quorate_server_data_differs",
+            "1 for a member whose data differs from the others' by this leader's newest comparison.", labels: ["server_id"])
         alarms = registry.gauges(
             "etcd_debugging_server_alarms",
             "Alarms for every member in cluster. 1 for 'server_id' label with current ID. "

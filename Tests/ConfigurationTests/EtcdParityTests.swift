@@ -14,7 +14,10 @@ struct EtcdParityTests {
         }
         #expect(expected.count == 166)
         let beyond = table.flagsByName.filter { !expected.contains($0.name) }
-        #expect(beyond.map { $0.name } == ["compatibility-version", "nospace-auto-disarm", "ready-when", "snapshot-send-rate"])
+        #expect(
+            beyond.map { $0.name } == [
+                "compatibility-version", "corrupt-alarm-against-etcd", "nospace-auto-disarm", "ready-when", "snapshot-send-rate",
+            ])
         #expect(beyond.allSatisfy { $0.releases.isEmpty && $0.environmentVariable.hasPrefix("QUORATE_") })
     }
 
@@ -37,6 +40,8 @@ struct EtcdParityTests {
             "snapshot-count",
             // 3.6 changed these.
             "discovery-fallback", "v2-deprecation",
+            // On here: what finds corruption must not have to be asked for.
+            "experimental-initial-corrupt-check", "experimental-compact-hash-check-enabled",
         ]
         let table = SettingsTable()
         let untouched = MemberConfiguration()
