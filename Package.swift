@@ -96,7 +96,8 @@ let rooms: [Target] = [
     room(
         "Commands",
         [
-            "Backend", "Balancing", "Bytes", "Configuration", "PageStore", "LinuxHost", "Host", "Member", "Membership", "Raft",
+            "Backend", "Balancing", "Bytes", "Configuration", "EtcdAPI", "PageStore", "LinuxHost", "Host", "Member", "Membership",
+            "Raft",
             "Records",
             "WAL",
             "ProxyTransport", "TLS", nioCore, nioPosix,
@@ -167,7 +168,7 @@ let suites: [Target] = [
     tests("MembershipTests", ["Membership", "Records", "Raft"]),
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
-    tests("CommandsTests", ["Commands"]),
+    tests("CommandsTests", ["Commands", "ClusterSimulation", "EtcdAPI", "Host", "Member", "Raft", "Records", "Simulation"]),
     tests("SystemdTests", ["Systemd", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),

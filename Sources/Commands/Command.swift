@@ -3,7 +3,9 @@ import Glibc
 /// The operator's commands beside the two halves.
 public enum Command {
     /// Everything that may follow `quorate`.
-    static let names = ["member", "proxy", "status", "adopt-etcd", "pagefile", "snapshot", "generate", "version", "help"]
+    static let names = [
+        "member", "proxy", "status", "check", "adopt-etcd", "pagefile", "snapshot", "generate", "version", "help",
+    ]
 
     /// Runs a command by name; nil when there is none of that name.
     public static func run(_ name: String, _ arguments: [String]) -> Int32? {
@@ -11,6 +13,7 @@ public enum Command {
         case "pagefile": PageFileCommand.run(arguments)
         case "snapshot": SnapshotCommand.run(arguments)
         case "generate": GenerateCommand.run(arguments)
+        case "check": CheckCommand.run(arguments)
         case "status": StatusCommand.run(arguments)
         case "adopt-etcd": AdoptEtcdCommand.run(arguments)
         default: nil

@@ -29,7 +29,8 @@ enum Program {
         case .other(let name, let rest): return Command.run(name, rest) ?? unknown(name)
         case .nothing:
             printError(
-                "usage: quorate member [flags] | quorate proxy [flags] | quorate pagefile check|pages|stats|dump FILE | quorate --version\n"
+                "usage: quorate member [flags] | quorate proxy [flags] | quorate check DATA-DIR | "
+                    + "quorate pagefile check|pages|stats|dump FILE | quorate --version\n"
             )
             return 2
         }
