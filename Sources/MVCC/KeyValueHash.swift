@@ -71,8 +71,8 @@ public struct KeyValueHashing: Sendable {
         self.view = view
         revision = requested == 0 ? view.currentRevision : requested
         // etcd answers negative ones too: nothing is that old.
-        let nothingKept =
-            try revision < 0 || view.reader().index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0
+        var nothingKept = revision < 0
+        if !nothingKept { nothingKept = try view.reader().index.count(KeyRange(key: [0], rangeEnd: [0]), at: revision) == 0 }
         keeping = nothingKept ? view.compactRevision : revision
         hasher = KeyValueHasher(compactRevision: view.compactRevision, revision: revision, coversObsolete: nothingKept)
     }
