@@ -54,6 +54,10 @@ import Testing
             (26, 20), (104, 20),
             // A leader whose page file was ahead of its stored commit index could not supply a snapshot, and nobody else could commit.
             (2081, 20),
+            // A proxy kept to the cluster of the only endpoint that was up at first.
+            (103, 20),
+            // A stream that had gone to a bad endpoint while nobody served was not told to leave it.
+            (63, 20),
         ] as [(UInt64, Int64)])
     func whatWasMendedStaysMended(seed: UInt64, seconds: Int64) throws {
         let outcome = try outcome(seed, seconds: seconds)
