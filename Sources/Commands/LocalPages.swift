@@ -15,6 +15,9 @@ final class LocalPages {
     /// A page of metrics with thousands of families.
     private static let longestPage = 16 << 20
 
+    /// To a request without TLS, daemons that want it say status 400, or nothing that makes sense.
+    static let guessOfTLS = " (does it want https?)"
+
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     deinit { try? group.syncShutdownGracefully() }
@@ -37,7 +40,7 @@ final class LocalPages {
     private static func text(_ error: any Error, _ address: EndpointAddress) -> String {
         switch error {
         case PageFetcher.Problem.timedOut: "no answer within \(patience)"
-        case PageFetcher.Problem.garbled(let reason) where !address.isSecure: "\(reason) (does it want https?)"
+        case PageFetcher.Problem.garbled(let reason) where !address.isSecure: reason + guessOfTLS
         case PageFetcher.Problem.garbled(let reason), PageFetcher.Problem.security(let reason): reason
         case let error as IOError: String(cString: strerror(error.errnoCode)).lowercased()
         case let error as NIOConnectionError:

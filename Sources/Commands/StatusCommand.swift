@@ -35,7 +35,9 @@ enum StatusCommand {
                 isAllHealthy = isAllHealthy && isHealthy
                 let figures = DaemonFigures(MetricsPage(page.text)).line
                 print("\(isHealthy ? "healthy  " : "UNHEALTHY") \(place.name)  \(figures)")
-            case .success(let page): print("?         \(place.name)  no metrics there: HTTP status \(page.status)")
+            case .success(let page):
+                let guess = page.status == 400 && !place.address.isSecure ? LocalPages.guessOfTLS : ""
+                print("?         \(place.name)  no metrics there: HTTP status \(page.status)\(guess)")
             case .failure(let problem): print("no answer \(place.name)  \(problem.reason)")
             }
         }

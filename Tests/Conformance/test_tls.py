@@ -469,5 +469,5 @@ def test_status_is_asked_over_tls(member, pki):
     assert code == 0 and text.startswith(f"healthy   {one.url}  leader, term "), text
     for arguments in ([one.url, *authority], [one.url, *pair], [one.url.replace("https", "http"), *authority, *pair]):
         code, text = status(*arguments)
-        assert code == 2 and text.startswith("no answer"), text
+        assert code == 2 and text.startswith(("no answer", "?  ")), text
     assert "want https" in text

@@ -32,8 +32,10 @@ def number(field, value):
 class Operations:
     """An endless series that follows from its seed and from the revisions that the first server answered with."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, past_in_txns=True):
         self.random = random.Random(seed)
+        #: Whether the ranges of transactions name revisions.
+        self.past_in_txns = past_in_txns
         # Go sorts up to twelve elements so that equal ones keep their order; of more it does not say.
         self.sorts = seed % 2 == 0
         self.keys = KEYS if self.sorts else MORE_KEYS
@@ -109,11 +111,12 @@ class Operations:
     def range(self):
         return Operation("KV/Range", self.range_request())
 
-    def range_request(self):
+    def range_request(self, past=True):
         key = self.key()
+        revision = self.some_revision() if self.chance(0.35) else 0
         return message(
             (1, key), (2, self.end(key)), (3, self.often(0, 1, 2, 5, 1000, -1)),
-            (4, self.some_revision() if self.chance(0.35) else 0), (5, self.often(0, 1, 2, 3)),
+            (4, revision if past else 0), (5, self.often(0, 1, 2, 3)),
             # etcd 3.5 ends with a panic at targets that do not exist.
             (6, self.often(0, 1, 2, 3, 4) if self.sorts else 0), (7, self.chance()), (8, self.chance()), (9, self.chance()),
             (10, self.bound()), (11, self.bound()), (12, self.bound()), (13, self.bound()),
@@ -146,7 +149,7 @@ class Operations:
         if pick < 0.01:
             return b""
         if pick < 0.35:
-            return embedded(1, self.range_request())
+            return embedded(1, self.range_request(self.past_in_txns))
         if pick < 0.7:
             return embedded(2, self.put_request())
         if pick < 0.85 or depth == 3:
