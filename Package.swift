@@ -90,7 +90,8 @@ let rooms: [Target] = [
     room(
         "ClusterSimulation",
         [
-            "Simulation", "Member", "Membership", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "Forwarding", "Balancing",
+            "Simulation", "Member", "Membership", "Watch", "StateMachine", "MVCC", "Backend", "PageStore", "WAL", "Forwarding",
+            "Balancing",
             "EtcdAPI", "Records", "Raft", "Host", "Bytes",
         ]),
     room(

@@ -17,9 +17,10 @@ struct MemberStatusLine {
 
     var line: StatusLine {
         let members = status.membership.members.count
-        let state = [
-            role, "term \(status.term)", data, "\(membersUp) of \(members) \(members == 1 ? "member" : "members") up", alarms,
-        ] + differences
+        let state =
+            [
+                role, "term \(status.term)", data, "\(membersUp) of \(members) \(members == 1 ? "member" : "members") up", alarms,
+            ] + differences
         var warning = isStalled ? "WAITING FOR THE DISK, " : ""
         if status.isAuthenticationEnabled { warning += "NO CLIENT IS SERVED WHILE AUTHENTICATION IS ENABLED, " }
         return StatusLine(state: warning + state.joined(separator: ", "), activity: activity)
