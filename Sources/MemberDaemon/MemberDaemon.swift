@@ -125,25 +125,11 @@ public final class MemberDaemon: Sendable {
             front = try ClientFront(self, member, group, serving, tls, &inherited)
             try inherited.requireAllTaken()
         } catch {
-            log.fatal("cannot listen", ["error": .error(error)])
-            sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
-            notifier.finish()
-            log.flush()
-            return ExitCode.cannotListen
+            return cannotListen(error)
         }
         let committerBox = SingleUse(committer)
-        let pagesRunning = DaemonThread.start("page-file") { [log] in
-            let outcomes = PageThread.Outcomes(
-                committed: { member.committed($0) },
-                installed: { snapshot in
-                    currentFile.replace(snapshot.pageFile)
-                    member.installed(snapshot)
-                },
-                failed: { reason in
-                    log.error("the page file failed", ["error": .string(reason)])
-                    member.fail(reason)
-                })
-            pageThread.run(committerBox.take(), opening, outcomes)
+        let pagesRunning = DaemonThread.start("page-file") { [self] in
+            pageThread.run(committerBox.take(), opening, outcomes(for: member, currentFile))
         }
         let openedBox = SingleUseMember(opened)
         let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
@@ -163,11 +149,7 @@ public final class MemberDaemon: Sendable {
             // Nobody is left to answer or to hand over to, and the page file's thread may never return from a broken disk.
             front.stop(within: MemberDaemon.farewell)
         } else {
-            notifier.post(.progress("handing leadership over"))
-            peers.handOver(within: settings.requestTimeout)
-            notifier.post(.progress("closing clients' connections"))
-            front.stop(within: .seconds(5))
-            notifier.post(.progress("closing the data directory"))
+            hangUp(peers, front, settings)
             member.stop()
             memberRunning.join()
             pageThread.stop()
@@ -181,6 +163,37 @@ public final class MemberDaemon: Sendable {
         notifier.finish()
         log.flush()
         return code
+    }
+
+    private func cannotListen(_ error: any Error) -> Int32 {
+        log.fatal("cannot listen", ["error": .error(error)])
+        sayFailure("cannot listen: \(error)", ExitCode.cannotListen)
+        notifier.finish()
+        log.flush()
+        return ExitCode.cannotListen
+    }
+
+    /// What the page file's thread tells.
+    private func outcomes(for member: MemberThread, _ currentFile: CurrentPageFile) -> PageThread.Outcomes {
+        PageThread.Outcomes(
+            committed: { member.committed($0) },
+            installed: { snapshot in
+                currentFile.replace(snapshot.pageFile)
+                member.installed(snapshot)
+            },
+            failed: { [log] reason in
+                log.error("the page file failed", ["error": .string(reason)])
+                member.fail(reason)
+            })
+    }
+
+    /// A stop's part that others notice.
+    private func hangUp(_ peers: PeerFront, _ front: ClientFront, _ settings: MemberSettings) {
+        notifier.post(.progress("handing leadership over"))
+        peers.handOver(within: settings.requestTimeout)
+        notifier.post(.progress("closing clients' connections"))
+        front.stop(within: .seconds(5))
+        notifier.post(.progress("closing the data directory"))
     }
 
     /// How long answers that are on their way may take when the member has failed.

@@ -1,5 +1,6 @@
 import EtcdAPI
 import Member
+import Raft
 import Records
 import Telemetry
 
@@ -13,16 +14,7 @@ struct MemberEventLog {
     func note(_ event: MemberEvent) {
         let id = LogValue.id(settings.memberID)
         switch event {
-        case .leadership(let change):
-            metrics.server.hasLeader.set(change.leader != 0)
-            metrics.server.isLeader.set(change.role == .leader)
-            if change.leader != 0 { metrics.server.leaderChangesSeen.increment() }
-            log.info(
-                "raft state changed",
-                [
-                    "local-member-id": id, "role": .string("\(change.role)"), "term": .int(change.term),
-                    "leader": .id(change.leader),
-                ])
+        case .leadership(let change): note(change)
         case .ready:
             log.info(
                 "published local member to cluster through raft",
@@ -73,6 +65,18 @@ struct MemberEventLog {
                 ["local-member-id": id, "took": .string("\(Int(span.seconds * 1000))ms")])
         case .removed: log.error("the member has been permanently removed from the cluster", ["local-member-id": id])
         }
+    }
+
+    private func note(_ change: LeadershipChange) {
+        metrics.server.hasLeader.set(change.leader != 0)
+        metrics.server.isLeader.set(change.role == .leader)
+        if change.leader != 0 { metrics.server.leaderChangesSeen.increment() }
+        log.info(
+            "raft state changed",
+            [
+                "local-member-id": .id(settings.memberID), "role": .string("\(change.role)"), "term": .int(change.term),
+                "leader": .id(change.leader),
+            ])
     }
 
     private func note(_ difference: DataDifference) {
