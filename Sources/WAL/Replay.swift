@@ -104,7 +104,9 @@ struct ReplayBuilder {
         lastIndex = entry.index
         highestEntryTerm = max(highestEntryTerm, entry.term)
         guard entry.index > start.index else {
-            if entry.index == start.index { termAtStart = entry.term }
+            // Whatever followed in the log until now was replaced with it.
+            replay.entries.removeAll()
+            termAtStart = entry.index == start.index ? entry.term : nil
             return
         }
         let kept = entry.index - start.index - 1

@@ -106,6 +106,19 @@ import Testing
         #expect(try replay(disk).entries == entries(1...3, term: 1) + entries(4...5, term: 3))
     }
 
+    /// A new leader replaced entries up to where the snapshot was made, and what it wrote behind that is torn off.
+    @Test func whatFollowedReplacedEntriesBeforeTheStartIsGone() throws {
+        let disk = try emptyDisk()
+        var log = try WriteAheadLog.create(disk, logPath, metadata: metadata)
+        try log.append(HardState(term: 1, vote: 1, commit: 2), entries(1...6, term: 1), sync: true)
+        try log.append(HardState(term: 3, vote: 2, commit: 5), entries(4...5, term: 3), sync: true)
+        let marker = SnapshotMarker(index: 5, term: 3, confState: ConfState(voters: [1]))
+        try log.saveSnapshotMarker(marker)
+        try log.close()
+        #expect(try replay(disk.copy(), from: marker).entries.isEmpty)
+        #expect(try replay(disk, from: SnapshotMarker()).entries == entries(1...3, term: 1) + entries(4...5, term: 3))
+    }
+
     @Test func cutsSegmentsAndChainsThem() throws {
         let disk = try emptyDisk()
         var log = try WriteAheadLog.create(disk, logPath, metadata: metadata, options: Self.small)
