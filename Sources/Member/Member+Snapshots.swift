@@ -142,13 +142,25 @@ extension Member {
         try write(own)
         pendingSnapshot = nil
         installing = own
-        output.installation = SnapshotInstallation(index: snapshot.index, membership: membership, settings: settings)
+        nextInstallation = SnapshotInstallation(index: snapshot.index, membership: membership, settings: settings)
+        beginInstallation()
         output.events.append(.snapshotReceived(index: snapshot.index))
+    }
+
+    /// One at a time: a leader may send snapshots faster than a slow disk takes their databases' places.
+    private func beginInstallation() {
+        // What this turn has handed out, nobody has begun.
+        guard let next = nextInstallation, !isInstallationUnderWay || output.installation != nil else { return }
+        output.installation = next
+        nextInstallation = nil
+        isInstallationUnderWay = true
     }
 
     /// The state machine starts anew from what the leader sent.
     func installed(_ snapshot: InstalledSnapshot, now: Instant) throws(MemberFailure) {
         guard let awaited = installing else { preconditionFailure("a snapshot was installed that nobody asked for") }
+        isInstallationUnderWay = false
+        beginInstallation()
         let counts = machine.counts
         let wasEnabled = machine.isAuthenticationEnabled
         machine = snapshot.takeMachine()

@@ -34,6 +34,9 @@ public final class Member {
     var pendingSnapshot: PendingSnapshot?
     /// The leader's snapshot whose database is not in place yet.
     var installing: Snapshot?
+    /// Handed out and not carried out yet, and the one that comes after it: in between none is worth carrying out.
+    var isInstallationUnderWay = false
+    var nextInstallation: SnapshotInstallation?
     /// Followers that need a snapshot, and the first group whose commit may be sent to them.
     var snapshotsWanted: [MemberID] = []
     var supplyGroup: UInt64?
