@@ -268,6 +268,9 @@ public final class Member {
         do { change = try ConfigurationChange(decoding: entry.kind, entry.data) } catch {
             throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))
         }
+        // A member that was removed is switched off once this shows. It might have been the only other one to know that the change is
+        // committed, so that must not be lost.
+        do throws(WALError) { try log.sync() } catch { throw .log(error) }
         let result = machine.applyMembership(change, index: entry.index, term: entry.term)
         // A change that is refused is none to raft either.
         if case .success = result {
