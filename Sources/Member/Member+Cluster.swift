@@ -135,6 +135,8 @@ extension Member {
         kinds.forget()
         if change.role == .leader {
             versionsDue = now
+            // Passed on to the leader before, it may be lost; until it is published a leader asks nobody what they are.
+            ownRequests = ownRequests.filter { $0.value.request != .publish }
             return
         }
         machine.leases.demote()
