@@ -61,6 +61,8 @@ struct Fault: CustomStringConvertible {
         case lostDisk
         /// A bit of a stopped member's log or snapshot turns.
         case bitFlip(Int)
+        /// Figure 8 of the Raft paper.
+        case oldTerm
         /// An endpoint treats a proxy badly.
         case upstream(UpstreamTemper)
     }
@@ -80,10 +82,18 @@ struct Fault: CustomStringConvertible {
 struct FaultPlan {
     private(set) var faults: [Fault] = []
 
-    init(seed: UInt64, span: Instant.Span, profile: FaultProfile) {
+    /// - Parameter hasScene: begins with ``OldTermScene``, which others would disturb.
+    init(seed: UInt64, span: Instant.Span, profile: FaultProfile, hasScene: Bool) {
         var random = SeededRandom(seed: seed ^ 0x6661_756c_7473_0000)
         guard profile != .none else { return }
         var time = Instant.Span.seconds(2).nanoseconds
+        if hasScene {
+            faults.append(
+                Fault(
+                    number: 0, begin: Instant.Span(nanoseconds: time), length: OldTermScene.length, target: .leader,
+                    kind: .oldTerm))
+            time += OldTermScene.length.nanoseconds
+        }
         while true {
             time += Int64.random(in: 50_000_000...profile.longestGap.nanoseconds, using: &random)
             guard time < span.nanoseconds else { return }

@@ -14,6 +14,7 @@ final class FaultDriver {
     weak var proxies: ProxyWorkload?
     let membership: MembershipDriver
     private(set) var struck = 0
+    private(set) var scene: OldTermScene?
     private var weather = 0
     private var starts = 0
 
@@ -74,6 +75,9 @@ final class FaultDriver {
         case .defragmentation: clients.call(.defragment, at: member.id)
         case .commitPages: clients.call(.commitPages, at: member.id)
         case .replacement, .visitor, .lostDisk, .bitFlip: try membership.strike(fault, member)
+        case .oldTerm:
+            scene = OldTermScene(cluster, clients, members: present)
+            try scene?.begin()
         case .upstream(let temper): proxies?.strike(fault, temper)
         }
     }
@@ -178,6 +182,7 @@ final class FaultDriver {
     /// Every fault ends, and every member that belongs to the cluster runs.
     func heal() throws {
         isOver = true
+        scene = nil
         cluster.network.faults = NetworkFaults()
         cluster.network.clear().forEach { cluster.unclogged($0) }
         for member in cluster.members {

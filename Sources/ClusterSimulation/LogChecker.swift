@@ -35,10 +35,12 @@ final class LogChecker {
     private var asked: Set<UInt64> = []
     private var seen: Set<UInt64> = []
     /// Revocations that no client asked for, told as they enter the model.
-    var onRevocation: ((_ lease: Int64, _ ttl: Int64) throws -> Void)?
+    var onRevocation: ((Int64) throws -> Void)?
     /// Grants as they enter the model: lease, seconds, request id.
     var onGrant: ((Int64, Int64, UInt64) -> Void)?
-    var onClientRevocation: ((Int64) -> Void)?
+    var onClientRevocation: ((Int64) throws -> Void)?
+    /// What is left of a lease, in seconds, as it enters the log; 0 for its whole time.
+    var onCheckpoint: ((_ lease: Int64, _ left: Int64) -> Void)?
     /// Puts of clients as they enter the model.
     var onPut: ((PutRequest) throws -> Void)?
     /// Alarms that are raised and lifted, and whether a client asked for it.
@@ -88,8 +90,11 @@ final class LogChecker {
         if id != 0, !seen.insert(id).inserted {
             throw Violation("once", "request \(id) is in the log again, at \(entry.index): \(body)")
         }
-        if case .leaseRevoke(let revoke) = body, let ttl = model.leases[revoke.id] {
-            if asked.contains(id) { onClientRevocation?(revoke.id) } else { try onRevocation?(revoke.id, ttl) }
+        if case .leaseRevoke(let revoke) = body, model.leases[revoke.id] != nil {
+            if asked.contains(id) { try onClientRevocation?(revoke.id) } else { try onRevocation?(revoke.id) }
+        }
+        if case .leaseCheckpoint(let written) = body {
+            for lease in written.checkpoints { onCheckpoint?(lease.id, lease.remainingTTL) }
         }
         if case .put(let put) = body { try onPut?(put) }
         if case .alarm(let alarm) = body { try onAlarm?(alarm, asked.contains(id)) }

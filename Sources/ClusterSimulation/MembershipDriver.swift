@@ -105,8 +105,9 @@ final class MembershipDriver {
         cluster.schedule(after: .milliseconds(400)) { [unowned self] in try tick() }
         try replaceDamaged()
         guard let step = steps.first else { return }
-        // What one member has applied is committed; without the member it adds there might never be a leader to ask.
-        if present.contains(where: { $0.published.map { isDone(step, $0.status.membership) } ?? false }) {
+        // What one member has applied is committed; without the member it adds there might never be a leader to ask. Whoever is removed
+        // does not count: it is switched off, and the others have to know.
+        if present.contains(where: { !isAbout($0, step) && $0.published.map { isDone(step, $0.status.membership) } ?? false }) {
             steps.removeFirst()
             return try finish(step)
         }
@@ -120,6 +121,8 @@ final class MembershipDriver {
         case .remove(let id): clients.call(.changeMembership(.remove(id)), at: leader.id)
         }
     }
+
+    private func isAbout(_ member: SimulatedMember, _ step: Step) -> Bool { step == .remove(member.id) }
 
     private func isDone(_ step: Step, _ membership: MembershipRecord) -> Bool {
         switch step {

@@ -1,4 +1,4 @@
-/// Mistakes that can be made on purpose; the checkers must find each. All but two are made around the members: in the disk, the
+/// Mistakes that can be made on purpose; the checkers must find each. All but three are made around the members: in the disk, the
 /// clients, the watchers and the network of the simulator.
 public enum SeededBug: String, CaseIterable, Sendable {
     /// Every other sync of the log is skipped, so answers leave before what they vouch for is durable.
@@ -33,6 +33,10 @@ public enum SeededBug: String, CaseIterable, Sendable {
     case earlyProgress = "early-progress"
     /// A leader that was deposed revokes what had ended by its own, old knowledge (etcd #15247).
     case oldLeaderRevokes = "old-leader-revokes"
+    /// A new leader gives every lease its whole time, whatever was written down. Made inside `Member`.
+    case remainingTimesLost = "remaining-times-lost"
+    /// A leader asks the others once what they are, and not again over new connections, so that it writes nothing down any more.
+    case kindsAskedOnce = "kinds-asked-once"
     /// A request passed on to the leader may arrive twice.
     case repeatedProposal = "repeated-proposal"
     /// Request ids start over with every start.
@@ -53,6 +57,11 @@ public enum SeededBug: String, CaseIterable, Sendable {
     case proxyLosesCalls = "proxy-loses-calls"
     /// Endpoints of another cluster are chosen like those of its own.
     case proxyTakesForeign = "proxy-takes-foreign"
+
+    /// What a member says of resumed watches is passed on although it cannot be so.
+    case proxyBelievesWatches = "proxy-believes-watches"
+    /// Whoever answers probes is taken for well, whatever becomes of requests.
+    case proxyBelievesProbes = "proxy-believes-probes"
 
     /// Needs a proxy in the run.
     public var isOfProxies: Bool { rawValue.hasPrefix("proxy-") }

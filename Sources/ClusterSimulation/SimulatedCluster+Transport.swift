@@ -98,9 +98,16 @@ extension SimulatedCluster {
         }
     }
 
+    /// Changes with every life of the other one and every cut.
+    func connection(of id: MemberID, to other: MemberID) -> UInt64? {
+        guard let life = runningMember(other)?.life, let connection = network.connection(id, other) else { return nil }
+        return UInt64(life) << 32 | connection
+    }
+
     /// Asks every other member which release it runs; those that cannot be reached do not answer.
     func askVersions(_ question: UInt64, for member: SimulatedMember) {
         guard let process = member.process else { return }
+        if options.bug == .kindsAskedOnce, question > 1 { return }
         var versions: [MemberID: PeerVersions] = [:]
         for other in process.published.status.membership.members where other.id != member.id {
             let isReachable = !network.isBlocked(member.id, other.id) && !network.isBlocked(other.id, member.id)

@@ -124,6 +124,7 @@ public final class SimulatedCluster {
                 requestIDs: RequestIDs(memberID: id, milliseconds: wall, lane: 1), failures: failures)
             value.sendEarly = { [unowned self, unowned member, unowned process] in sendEarly($0, member, process) }
             value.onApplying = { [unowned self, unowned member] in observer?.applying($0, member, self) }
+            value.connection = { [unowned self] in connection(of: id, to: $0) }
             member.process = process
         } catch {
             return try died(member, "\(error)", failures: failures)

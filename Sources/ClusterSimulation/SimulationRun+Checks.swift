@@ -67,13 +67,14 @@ extension SimulationRun {
         let isBack = try cluster.run(within: limit) { $0.leaders.first?.published?.status.isReady == true }
         try throwEarly()
         guard isBack else { throw Violation("liveness", "no leader within \(limit.seconds) s after healing: \(summary)") }
-        leases.healed(now: cluster.now)
         try quota?.relieve()
         try checkWrite()
         let isSettled = try cluster.run(within: limit) { _ in self.driver.membership.isIdle }
         try throwEarly()
         guard isSettled else { throw Violation("liveness", "membership does not settle: \(summary)") }
         stopOperations()
+        leases.times.becameWhole(now: cluster.now)
+        scheduleLeaseChecks()
         for session in sessions { reattach(session) }
         try proxies?.checkAfterHealing()
         let isLevel = try cluster.run(within: limit) { _ in self.isLevel }
@@ -82,18 +83,19 @@ extension SimulationRun {
         try cluster.run(for: .milliseconds(500))
         try throwEarly()
         try checkLeasesEnd()
+        if settings.seed % 3 == 1 { try checkTimesAcrossElections() }
         try checkSessions()
         try checkMemory()
         for member in belonging { try compare(member) }
     }
 
-    private var belonging: [SimulatedMember] { driver.membership.present }
+    var belonging: [SimulatedMember] { driver.membership.present }
 
-    private var isLevel: Bool {
+    var isLevel: Bool {
         belonging.allSatisfy { $0.process.map { $0.publishedIndex == log.lastIndex } ?? false }
     }
 
-    private var summary: String {
+    var summary: String {
         cluster.members.map { member in
             guard let status = member.published?.status else { return "m\(member.id) down (\(member.failure ?? "stopped"))" }
             return "m\(member.id) \(status.role) term \(status.term) leader \(status.leader) applied \(status.appliedIndex)"
@@ -139,7 +141,8 @@ extension SimulationRun {
             for session in sessions {
                 session.isWritable = true
                 // A watch that was compacted goes on from there.
-                if session.at == nil || session.isCancelled { reattach(session) }
+                let belongs = belonging.contains { $0.id == session.at }
+                if !belongs || session.isCancelled { reattach(session) }
             }
             for member in cluster.members { if let process = member.process { try deliver(process) } }
         }

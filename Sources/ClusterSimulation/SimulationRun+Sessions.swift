@@ -53,7 +53,8 @@ extension SimulationRun {
 
     func reattach(_ session: WatchSession) {
         if let at = session.at { session.detach(from: cluster.member(at)) }
-        let running = cluster.members.filter { $0.isRunning && $0.pausedUntil <= cluster.now }
+        // One that was removed and has not stopped yet tells nothing new; in the end clients are with the others.
+        let running = (isHealed ? belonging : cluster.members).filter { $0.isRunning && $0.pausedUntil <= cluster.now }
         guard !running.isEmpty else { return }
         session.attach(to: running[Int.random(in: 0..<running.count, using: &random)])
     }

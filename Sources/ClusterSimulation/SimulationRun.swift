@@ -29,6 +29,11 @@ public struct RunSettings: Sendable {
     /// Every fourth seed with all faults has proxies.
     var hasProxies: Bool { withProxies ?? (seed % 4 == 3 && profile == .everything || bug?.isOfProxies == true) }
 
+    /// Every fifth seed begins with figure 8 of the Raft paper.
+    var hasOldTermScene: Bool {
+        seed % 5 == 2 && span >= .seconds(15) && (profile == .everything || profile == .disks) && (founders ?? 3) == 3
+    }
+
     public init(seed: UInt64) { self.seed = seed }
 }
 
@@ -59,7 +64,7 @@ public final class SimulationRun: ClusterObserver {
     let settings: RunSettings
     let cluster: SimulatedCluster
     let log: LogChecker
-    let leases = LeaseChecker()
+    let leases: LeaseChecker
     let elections = ElectionChecker()
     let clients: Clients
     let driver: FaultDriver
@@ -94,11 +99,13 @@ public final class SimulationRun: ClusterObserver {
         let gap: Int64 = [4_000_000, 15_000_000, 60_000_000][Int.random(in: 0..<3, using: &random)]
         operationGap = settings.operationGap?.nanoseconds ?? gap
         self.random = random
-        var plan = FaultPlan(seed: settings.seed, span: settings.span, profile: settings.profile)
+        var plan = FaultPlan(
+            seed: settings.seed, span: settings.span, profile: settings.profile, hasScene: settings.hasOldTermScene)
         if settings.hasProxies { plan.addUpstreams(seed: settings.seed, span: settings.span) }
         self.plan = plan
         log = LogChecker(smallestTTL: 2)
         cluster = try SimulatedCluster(options, started: false)
+        leases = LeaseChecker(electionTimeout: options.settings(1).electionTimeout)
         memory = MemoryChecker(catchUpEntries: options.settings(1).catchUpEntries)
         clients = Clients(cluster, log, leases)
         driver = FaultDriver(cluster, clients, leases)
@@ -110,8 +117,9 @@ public final class SimulationRun: ClusterObserver {
         if settings.hasProxies { proxies = ProxyWorkload(self, seed: settings.seed) }
         driver.proxies = proxies
         log.onGrant = { [unowned self] id, ttl, request in leases.granted(id, ttl: ttl, requestID: request, now: cluster.now) }
-        log.onClientRevocation = { [unowned self] in leases.revokedByClient($0) }
-        log.onRevocation = { [unowned self] in try leases.ended($0, ttl: $1, now: cluster.now) }
+        log.onClientRevocation = { [unowned self] in try leases.revokedByClient($0, now: cluster.now) }
+        log.onRevocation = { [unowned self] in try leases.ended($0, now: cluster.now) }
+        log.onCheckpoint = { [unowned self] in leases.times.wrote($0, left: $1) }
     }
 
     private static func drawOptions(_ settings: RunSettings, _ random: inout SeededRandom) -> ClusterOptions {
@@ -121,14 +129,14 @@ public final class SimulationRun: ClusterObserver {
         let preVote = Int.random(in: 0..<5, using: &random) > 0
         let appendBytes = [1 << 20, 1 << 20, 3000, 200][Int.random(in: 0..<4, using: &random)]
         let segmentSize = [40, 256, 1024][Int.random(in: 0..<3, using: &random)] << 10
-        let members = settings.founders.map { min(9, max(1, $0)) } ?? founders
+        let members = settings.founders.map { min(9, max(1, $0)) } ?? (settings.hasOldTermScene ? 3 : founders)
         var options = ClusterOptions(founders: members, seed: settings.seed) {
             $0.snapshotCount = snapshotCount
             $0.catchUpEntries = max(5, snapshotCount / 4)
             $0.commitInterval = .milliseconds(commitMilliseconds)
             $0.preVote = preVote
             $0.quota = settings.hasQuota ? QuotaChecker.quota(settings.seed) : nil
-            $0.maximumAppendBytes = appendBytes
+            $0.maximumAppendBytes = settings.hasOldTermScene ? OldTermScene.appendBytes : appendBytes
             if settings.seed % 3 == 0 {
                 $0.corruption.compactionInterval = .milliseconds(300)
                 $0.corruption.scanInterval = .milliseconds(1100)
@@ -220,6 +228,7 @@ public final class SimulationRun: ClusterObserver {
     public func sent(_ message: Raft.Message, _ cluster: SimulatedCluster) {
         guard early == nil else { return }
         do { try elections.sent(message) } catch { early = error }
+        driver.scene?.sent(message)
     }
 
     public func ended(_ member: SimulatedMember, _ cluster: SimulatedCluster) throws {
@@ -243,6 +252,13 @@ public final class SimulationRun: ClusterObserver {
     public func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster) {
         guard early == nil else { return }
         do { try log.sawApplying(entry, by: member.id) } catch { early = error }
+        // A leader's first entry: its leases count from here.
+        if entry.kind == .normal, entry.data.isEmpty, let status = member.process?.member.status, status.role == .leader,
+            status.term == entry.term
+        {
+            if settings.bug == .remainingTimesLost { member.process?.member.forgetRemainingTimes() }
+            leases.times.promoted(now: cluster.now)
+        }
     }
 
     public func answered(
@@ -275,7 +291,6 @@ public final class SimulationRun: ClusterObserver {
         let status = process.published.status
         if status.role == .leader {
             try elections.leads(member.id, status.term)
-            leases.leads(member.id, status.term, now: cluster.now)
         }
         try memory.check(member, process)
         quota?.published(member, status)

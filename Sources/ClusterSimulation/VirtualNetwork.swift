@@ -26,6 +26,8 @@ public final class VirtualNetwork {
     private var cut: [Link: Int] = [:]
     private var clogged: [Link: Int] = [:]
     private var kept: [Link: [Parcel]] = [:]
+    /// How often each direction has come back.
+    private var returns: [Link: UInt64] = [:]
     private var lastArrival: [Link: Instant] = [:]
     private var random: SeededRandom
     /// Parcels one clogged link keeps; what comes on top is lost, as with any full buffer.
@@ -35,8 +37,17 @@ public final class VirtualNetwork {
 
     /// Cuts one direction. Cuts add up: as many ``unblock(_:_:)`` free it.
     public func block(_ from: MemberID, _ to: MemberID) { cut[Link(from: from, to: to), default: 0] += 1 }
-    public func unblock(_ from: MemberID, _ to: MemberID) { lower(&cut, Link(from: from, to: to)) }
+    public func unblock(_ from: MemberID, _ to: MemberID) {
+        lower(&cut, Link(from: from, to: to))
+        returns[Link(from: from, to: to), default: 0] += 1
+    }
     public func isBlocked(_ from: MemberID, _ to: MemberID) -> Bool { cut[Link(from: from, to: to)] != nil }
+
+    /// Between two members, a number that stays for as long as no direction was cut; nil while one is.
+    func connection(_ one: MemberID, _ other: MemberID) -> UInt64? {
+        let links = [Link(from: one, to: other), Link(from: other, to: one)]
+        return links.contains { cut[$0] != nil } ? nil : links.reduce(0) { $0 + (returns[$1] ?? 0) }
+    }
 
     public func clog(_ from: MemberID, _ to: MemberID) { clogged[Link(from: from, to: to), default: 0] += 1 }
 
@@ -51,6 +62,7 @@ public final class VirtualNetwork {
     func clear() -> [Parcel] {
         let links = kept.keys.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
         let parcels = links.flatMap { kept[$0] ?? [] }
+        for link in cut.keys { returns[link, default: 0] += 1 }
         cut = [:]
         clogged = [:]
         kept = [:]

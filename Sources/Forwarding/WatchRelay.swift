@@ -173,9 +173,13 @@ public struct WatchRelay {
 
     private mutating func events(_ summary: WatchResponseSummary, _ revisions: (first: Int64, last: Int64)) throws(Problem) {
         guard let index = watches.index(forKey: summary.watchID) else { return }
-        let next = watches.values[index].next
-        if watches.values[index].isResumed, revisions.first < next, !watches.values[index].isInPieces {
-            throw .outOfStep("watch \(summary.watchID) was told of revision \(revisions.first) again, \(next) was next")
+        let watch = watches.values[index]
+        let next = watch.next
+        // Nobody is told of what was before the watch began, or of what it has been told already.
+        let earliest = watch.isResumed ? next : watch.request.startRevision
+        if revisions.first < earliest, !watch.isInPieces {
+            throw .outOfStep(
+                "watch \(summary.watchID) was told of revision \(revisions.first), where \(earliest) is the earliest")
         }
         watches.values[index].isInPieces = summary.fragment
         // Of a response in pieces the rest may hold more events of its last revision.

@@ -13,6 +13,8 @@ enum UpstreamEvent {
     case bytes([UInt8])
     /// The stream ended with Unavailable.
     case unavailable
+    /// Nothing comes, and the client's own deadline has passed.
+    case deadline
 }
 
 /// How a member answered a unary request, as far as proxies and clients care.
@@ -52,6 +54,8 @@ final class ProxyAttempt {
     private var silentLooks = 0
 
     static let connectTimeout = Instant.Span.seconds(1)
+    /// Of clients whose requests are swallowed.
+    private static let deadline = Instant.Span.seconds(2)
     /// Between two looks at a connection that may be dead; three in a row end it.
     private static let lookInterval = Instant.Span.seconds(5)
 
@@ -138,6 +142,9 @@ final class ProxyAttempt {
             if case .operation = request { fromMember?.put(.answered(.unavailable)) } else { fromMember?.put(.unavailable) }
             return
         case .refusing: return try end(.lost, .connectionLost)
+        case .swallowing:
+            guard case .operation = request else { break }
+            return cluster.schedule(after: Self.deadline) { [self] in if !isOver { try hear(.deadline) } }
         default: break
         }
         switch request {
@@ -162,7 +169,8 @@ final class ProxyAttempt {
             watch = FrontWatch(process.hub) { [weak self] bytes in self?.fromMember?.put(.bytes(bytes)) }
             process.hub.advance(to: process.published.view, term: process.published.status.term)
         }
-        if upstream.temper == .lying { watch?.lies = true }
+        if upstream.temper == .lying { watch?.lie = .otherID }
+        if upstream.temper == .repeating { watch?.lie = .earlier }
         watch?.handle(request)
     }
 
@@ -193,8 +201,9 @@ final class FrontWatch: WatchOutput {
     private let hub: WatchHub
     private var stream: WatchStream?
     private let pass: ([UInt8]) -> Void
-    /// Watches that ask for an id are created under another.
-    var lies = false
+    /// About watches that ask for an id, as resumed ones do.
+    enum Lie { case otherID, earlier }
+    var lie: Lie?
     var isWritable: Bool { true }
 
     init(_ hub: WatchHub, pass: @escaping ([UInt8]) -> Void) {
@@ -206,8 +215,11 @@ final class FrontWatch: WatchOutput {
     func handle(_ request: WatchRequest) {
         guard let stream else { return }
         var request = request
-        if lies, case .createRequest(var create) = request.requestUnion, create.watchId > 0 {
-            create.watchId += 1000
+        if let lie, case .createRequest(var create) = request.requestUnion, create.watchId > 0 {
+            switch lie {
+            case .otherID: create.watchId += 1000
+            case .earlier: create.startRevision = max(1, create.startRevision - 1)
+            }
             request = WatchRequest(requestUnion: .createRequest(create))
         }
         hub.handle(request, on: stream)

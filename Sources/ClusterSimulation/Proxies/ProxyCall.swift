@@ -10,11 +10,13 @@ enum CallEnd: Equatable {
     case noConnection
     case inDoubt
     case unavailable
+    /// The client did not wait any longer.
+    case givenUp
 }
 
 /// One call through a simulated proxy: what ``ForwardedCall`` of the real one does, without sockets.
 class ProxyCall: CustomStringConvertible {
-    private let number: Int
+    final let number: Int
     unowned let proxy: SimulatedProxy
     let kind: CallKind
     var rule = RetryRule()
@@ -35,6 +37,8 @@ class ProxyCall: CustomStringConvertible {
     /// A new attempt was opened: say what there is to say.
     func sendRequest(_ attempt: ProxyAttempt) throws {}
     func heard(_ event: UpstreamEvent) throws {}
+    /// Calls of one number belong together where the proxy looks at that.
+    var affinity: UInt64 { 1 }
     /// Whether the call can go on elsewhere.
     var canMove: Bool { true }
 
@@ -47,11 +51,11 @@ class ProxyCall: CustomStringConvertible {
 
     private func tryEndpoint() throws {
         guard !isOver else { return }
-        guard let id = proxy.pick(kind.balancing, excluding: tried), let upstream = proxy.upstream(id) else {
+        guard let id = proxy.pick(kind.balancing, affinity: affinity, excluding: tried), let upstream = proxy.upstream(id) else {
             if tried.isEmpty { return try finish(.noConnection) }
             return try decide(.neverProcessed, endpointsLeft: false)
         }
-        try proxy.checkChoice(upstream)
+        try proxy.checkChoice(upstream, id)
         let attempt = ProxyAttempt(proxy.cluster, proxy.clients, id, upstream) { [unowned self] event in
             try heard(event)
         } fail: { [unowned self] failure, outcome in
@@ -128,6 +132,8 @@ class ProxyCall: CustomStringConvertible {
 final class ProxyUnaryCall: ProxyCall {
     private let operation: Operation
 
+    override var affinity: UInt64 { UInt64(number) }
+
     init(_ proxy: SimulatedProxy, _ kind: CallKind, _ operation: Operation, ended: @escaping (CallEnd) throws -> Void) {
         self.operation = operation
         super.init(proxy, kind, ended: ended)
@@ -136,6 +142,7 @@ final class ProxyUnaryCall: ProxyCall {
     override func sendRequest(_ attempt: ProxyAttempt) { attempt.send(.operation(operation)) }
 
     override func heard(_ event: UpstreamEvent) throws {
+        if case .deadline = event { return try finish(.givenUp) }
         guard case .answered(let reply) = event else { return }
         if reply == .unavailable {
             if kind.repeats == .always { return try failed(.answeredUnavailable, .unavailable) }
@@ -164,7 +171,7 @@ class ProxyRelayedCall: ProxyCall {
 
     final override func heard(_ event: UpstreamEvent) throws {
         switch event {
-        case .answered: break
+        case .answered, .deadline: break
         case .unavailable: try failed(.answeredUnavailable, .unavailable)
         case .bytes(let bytes):
             var toClient = ByteWriter(capacity: 64)
@@ -219,6 +226,10 @@ final class ProxyWatchCall: ProxyRelayedCall {
             return nil
         } catch {
             proxy.count(\.outOfStep)
+            if proxy.bug == .proxyBelievesWatches {
+                toClient.append(message)
+                return nil
+            }
             return "\(error)"
         }
     }

@@ -16,13 +16,23 @@ enum UpstreamTemper: Equatable {
     case breaking
     /// Probes pass; watches that are resumed are created under another id than they asked for.
     case lying
-    /// Belongs to another cluster.
+    /// Probes pass; watches that are resumed begin one revision before they should, so that events come again.
+    case repeating
+    /// Probes pass; what is asked once is taken and never answered. Streams are served.
+    case swallowing
+    /// Says that it leads, whoever does.
+    case pretending
+    /// Says that its store and log are where they were long ago.
+    case outdated
+    /// Names members of the past when asked for the list.
+    case mislisting
+    /// Belongs to another cluster, or says so.
     case foreign
     /// Sound and refusing by turns, for so long.
     case flapping(Instant.Span)
 
     static func bad(_ random: inout SeededRandom) -> UpstreamTemper {
-        switch Int.random(in: 0..<8, using: &random) {
+        switch Int.random(in: 0..<13, using: &random) {
         case 0: .refusing
         case 1: .hung
         case 2: .slow(.milliseconds([5, 80, 700, 3000][Int.random(in: 0..<4, using: &random)]))
@@ -30,6 +40,11 @@ enum UpstreamTemper: Equatable {
         case 4: .breaking
         case 5: .lying
         case 6: .foreign
+        case 7: .repeating
+        case 8: .swallowing
+        case 9: .pretending
+        case 10: .outdated
+        case 11: .mislisting
         default: .flapping(.milliseconds(Int64.random(in: 100...3000, using: &random)))
         }
     }

@@ -68,8 +68,12 @@ final class ProxyWorkload {
         let proxy = proxies[fault.number % proxies.count]
         guard case .any(let number) = fault.target else { return }
         let upstream = proxy.upstreams[number % proxy.upstreams.count]
-        // A member's own port is no other cluster's.
-        if upstream.nature != .sound || temper == .foreign { return }
+        guard upstream.nature == .sound else { return }
+        if temper == .foreign {
+            // More than half in another cluster for long, and that is the one to serve.
+            let strangers = proxy.upstreams.count { $0.temper == .foreign }
+            guard (strangers + 1) * 2 <= proxy.upstreams.count else { return }
+        }
         cluster.say { "\(fault.description): \(upstream.address)" }
         upstream.change(to: temper)
         cluster.schedule(after: fault.length) { upstream.heal() }
@@ -99,7 +103,7 @@ final class ProxyWorkload {
 
     private func key(_ number: Int) -> [UInt8] { ProxyWorkload.key + Array("\(number % 5)".utf8) }
 
-    private func write(_ number: Int, _ proxy: SimulatedProxy, then: (() -> Void)? = nil) throws {
+    private func write(_ number: Int, _ proxy: SimulatedProxy, then: ((CallEnd) -> Void)? = nil) throws {
         writes += 1
         proxy.count(\.writes)
         pending[number] = cluster.now
@@ -107,13 +111,13 @@ final class ProxyWorkload {
         let operation = Operation.propose(.put(PutRequest(key: key(number), value: Array("\(number)".utf8))))
         try ProxyUnaryCall(proxy, CallKind(.kvPut), operation) { [unowned self] end in
             ended(number)
+            then?(end)
             switch end {
             case .answered(.done):
                 guard applied.contains(number) else {
                     throw Violation("proxy-durability", "write \(number) was answered, and is in nobody's log")
                 }
                 fates[number] = .done
-                then?()
             case .noConnection:
                 guard !applied.contains(number) else {
                     throw Violation("proxy-write", "write \(number) was said not to have been sent, and has been done")
@@ -124,14 +128,16 @@ final class ProxyWorkload {
         }.begin()
     }
 
-    private func read(_ number: Int, _ proxy: SimulatedProxy, serializable: Bool, then: (() -> Void)? = nil) throws {
+    private func read(
+        _ number: Int, _ proxy: SimulatedProxy, serializable: Bool, then: ((CallEnd) -> Void)? = nil
+    ) throws {
         pending[number] = cluster.now
         var kind = CallKind(.kvRange)
         if serializable { kind.balancing = .serializableRead }
         let request = RangeRequest(key: key(number), serializable: serializable)
         try ProxyUnaryCall(proxy, kind, .range(request)) { [unowned self] end in
             ended(number)
-            if end == .answered(.done) { then?() }
+            then?(end)
         }.begin()
     }
 
@@ -204,17 +210,21 @@ final class ProxyWorkload {
         for keeper in keepers { keeper.stop() }
     }
 
+    /// - Parameter attempts: those that are swallowed are none: their clients ask again.
     private func attemptUntilDone(
-        _ proxy: SimulatedProxy, _ what: String, attempts: Int, _ body: @escaping (Int, @escaping () -> Void) throws -> Void
+        _ proxy: SimulatedProxy, _ what: String, attempts: Int,
+        _ body: @escaping (Int, @escaping (CallEnd) -> Void) throws -> Void
     ) throws {
         let begun = cluster.now
-        for _ in 0..<attempts where cluster.now - begun < .seconds(30) {
-            var isDone = false
+        var left = attempts
+        while left > 0, cluster.now - begun < .seconds(120) {
+            var end: CallEnd?
             let number = nextCall
             nextCall += 1
-            try body(number) { isDone = true }
-            _ = try cluster.run(within: .seconds(15)) { [unowned self] _ in isDone || pending[number] == nil }
-            if isDone { return }
+            try body(number) { end = $0 }
+            _ = try cluster.run(within: .seconds(15)) { _ in end != nil }
+            if end == .answered(.done) { return }
+            if end != .givenUp { left -= 1 }
             // Writes whose connection breaks are in doubt, and not tried again for the client.
             try cluster.run(for: .milliseconds(200))
         }

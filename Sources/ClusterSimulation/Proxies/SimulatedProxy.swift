@@ -16,6 +16,10 @@ final class SimulatedProxy {
     private var budget: RetryBudget
     private let ledger: RetryLedger
     private var successes: [EndpointID: Int] = [:]
+    /// Requests that failed one after the other while the endpoint served.
+    private var streaks: [EndpointID: Int] = [:]
+    /// Five eject; those that were on their way by then may fail, too.
+    private static let longestStreak = 12
     private var addresses: [EndpointID: EndpointAddress] = [:]
     private var calls: [ProxyCall] = []
     private var attempts: [ProxyAttempt] = []
@@ -49,12 +53,12 @@ final class SimulatedProxy {
 
     // MARK: choosing
 
-    func pick(_ kind: RequestKind, excluding: [EndpointID]) -> EndpointID? {
+    func pick(_ kind: RequestKind, affinity: UInt64, excluding: [EndpointID]) -> EndpointID? {
         if excluding.isEmpty {
             budget.requestStarted()
             ledger.requestStarted()
         }
-        return picker.pick(kind, affinity: 1, excluding: excluding, now: cluster.now)
+        return picker.pick(kind, affinity: affinity, excluding: excluding, now: cluster.now)
     }
 
     func upstream(_ id: EndpointID) -> ProxyUpstream? {
@@ -71,13 +75,18 @@ final class SimulatedProxy {
         return upstream
     }
 
-    /// Requests never go to another cluster, once it is known which one is served.
-    func checkChoice(_ upstream: ProxyUpstream) throws {
-        guard upstream.nature == .foreign, monitor.pinnedCluster == cluster.options.clusterID,
-            // One that has never answered a probe may be tried when there is nothing better.
-            monitor.status(now: cluster.now).contains(where: { $0.address == upstream.address && $0.report != nil })
-        else { return }
-        throw Violation("proxy-foreign", "a request goes to \(upstream.address), which belongs to another cluster")
+    /// Requests never go to another cluster, once it is known which one is served, nor to where they only fail while others serve.
+    func checkChoice(_ upstream: ProxyUpstream, _ id: EndpointID) throws {
+        let status = monitor.status(now: cluster.now)
+        guard let chosen = status.first(where: { $0.id == id }) else { return }
+        // One that has never answered a probe may be tried when there is nothing better.
+        if let told = chosen.report?.clusterID, told != cluster.options.clusterID,
+            monitor.pinnedCluster == cluster.options.clusterID
+        {
+            throw Violation("proxy-foreign", "a request goes to \(upstream.address), which belongs to another cluster")
+        }
+        guard chosen.standing == .serving, streaks[id, default: 0] >= Self.longestStreak else { return }
+        throw Violation("proxy-failing", "a request goes to \(upstream.address), where \(streaks[id] ?? 0) in a row failed")
     }
 
     /// Calls that can go on elsewhere do not stay where nobody should be, when somebody else serves. Looked at once a second.
@@ -125,8 +134,11 @@ final class SimulatedProxy {
         picker.finished(attempt.endpoint, outcome, latency: cluster.now - attempt.began, now: cluster.now)
         if outcome == .succeeded {
             successes[attempt.endpoint, default: 0] += 1
+            streaks[attempt.endpoint] = 0
         } else if outcome.isFailure {
             counts.failures += 1
+            streaks[attempt.endpoint, default: 0] += 1
+            if bug == .proxyBelievesProbes { return }
             monitor.requestFailed(
                 attempt.endpoint, successesBefore: successes.removeValue(forKey: attempt.endpoint) ?? 0, now: cluster.now)
             obey()
@@ -187,7 +199,11 @@ final class SimulatedProxy {
             }
         case .remove(let id): successes[id] = nil
         case .store: break
-        case .note(let event): cluster.say { "proxy: \(event)" }
+        case .note(let event):
+            cluster.say { "proxy: \(event)" }
+            if case .standingChanged(let address, _, .serving, _) = event {
+                for endpoint in monitor.status(now: cluster.now) where endpoint.address == address { streaks[endpoint.id] = 0 }
+            }
         }
     }
 
@@ -219,26 +235,30 @@ final class SimulatedProxy {
         report.clusterID = upstream.temper == .foreign ? 0xbad : status.clusterID
         // Bad ones are nobody's second address, or they would be dropped as such.
         report.memberID = upstream.member ?? 0xbad0_0000 + UInt64(upstream.address.host.utf8.last ?? 0)
-        report.leaderID = status.leader
+        report.leaderID = upstream.temper == .pretending ? report.memberID : status.leader
         report.raftTerm = status.term
-        report.revision = published.view.currentRevision
-        report.appliedIndex = status.appliedIndex
+        let isOutdated = upstream.temper == .outdated
+        report.revision = isOutdated ? 1 : published.view.currentRevision
+        report.appliedIndex = isOutdated ? 1 : status.appliedIndex
         report.isLearner = status.isLearner
         return report
     }
+
+    private var founders: [MemberID] { (1...cluster.options.founders).map { MemberID($0) } }
 
     private func listMembers(_ id: EndpointID, _ address: EndpointAddress) {
         var listing: MemberListing?
         if let upstream = upstream(at: address), !upstream.isSilent, !upstream.refuses, upstream.temper != .unavailable {
             listing = upstream.backing?.published.map { published in
-                MemberListing(
+                // Those of the past are the founders.
+                let isOld = upstream.temper == .mislisting
+                let ids = isOld ? founders : published.status.membership.members.map(\.id)
+                return MemberListing(
                     clusterID: published.status.clusterID,
-                    members: published.status.membership.members.map { member in
+                    members: ids.map { id in
                         MemberListing.Member(
-                            id: member.id,
-                            clientAddresses: [
-                                EndpointAddress(scheme: .http, host: "m\(member.id)", port: EndpointAddress.defaultPort)
-                            ])
+                            id: id,
+                            clientAddresses: [EndpointAddress(scheme: .http, host: "m\(id)", port: EndpointAddress.defaultPort)])
                     })
             }
         }

@@ -1,0 +1,140 @@
+import EtcdAPI
+import Host
+import Member
+import Raft
+import Simulation
+import Testing
+
+@testable import ClusterSimulation
+
+/// What the simulator found in the real code, as scripts that lead there whatever seeds come to mean.
+@Suite struct RegressionTests {
+    /// Keeps the model of what members apply.
+    private final class Witness: ClusterObserver {
+        let log = LogChecker(smallestTTL: 2)
+        private(set) var violation: (any Error)?
+
+        func wiped(_ member: SimulatedMember) {}
+        func started(_ member: SimulatedMember, _ cluster: SimulatedCluster) {}
+        func applying(_ entry: Entry, _ member: SimulatedMember, _ cluster: SimulatedCluster) {
+            do { try log.sawApplying(entry, by: member.id) } catch { violation = error }
+        }
+        func sent(_ message: Raft.Message, _ cluster: SimulatedCluster) {}
+        func saw(_ event: MemberEvent, _ member: SimulatedMember, _ cluster: SimulatedCluster) {}
+        func published(_ member: SimulatedMember, _ cluster: SimulatedCluster) {}
+        func ended(_ member: SimulatedMember, _ cluster: SimulatedCluster) {}
+        func answered(
+            _ reply: ReplyAddress, _ answer: MemberAnswer, _ member: SimulatedMember, _ cluster: SimulatedCluster
+        ) {}
+    }
+
+    private func cluster(
+        seed: UInt64, seenBy observer: (any ClusterObserver)? = nil, _ adjust: @escaping (inout MemberSettings) -> Void = { _ in }
+    ) throws -> SimulatedCluster {
+        let cluster = try SimulatedCluster(ClusterOptions(founders: 3, seed: seed, adjust: adjust), started: false)
+        cluster.observer = observer
+        for member in cluster.members { try cluster.start(member.id) }
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.published?.status.isReady == true })
+        return cluster
+    }
+
+    private func put(_ key: String, _ cluster: SimulatedCluster, on leader: MemberID, then span: Instant.Span) throws {
+        cluster.propose(.put(PutRequest(key: Array(key.utf8), value: Array("value".utf8))), on: leader)
+        try cluster.run(for: span)
+    }
+
+    /// A watcher missed changes that became visible in one turn with the compaction that removed them.
+    @Test func changesCompactedBeforeTheyWereSeenEndTheWatch() throws {
+        let witness = Witness()
+        let cluster = try cluster(seed: 21, seenBy: witness)
+        let leader = try #require(cluster.leaders.first)
+        let far = try #require(cluster.members.first { $0 !== leader })
+        let session = WatchSession(
+            number: 1, request: WatchCreateRequest(key: Array("key".utf8)), checker: witness.log, bug: nil)
+        session.attach(to: far)
+        let revision = try #require(far.published?.view.currentRevision)
+        cluster.network.block(leader.id, far.id)
+        cluster.network.block(far.id, leader.id)
+        for _ in 0..<3 { try put("key", cluster, on: leader.id, then: .milliseconds(50)) }
+        cluster.propose(.compaction(CompactionRequest(revision: revision + 3)), on: leader.id)
+        try cluster.run(for: .milliseconds(50))
+        cluster.network.unblock(leader.id, far.id)
+        cluster.network.unblock(far.id, leader.id)
+        try cluster.run(for: .seconds(1))
+        #expect(far.published?.view.compactRevision == revision + 3)
+        #expect(session.failure == nil && witness.violation == nil)
+        #expect(session.compactions == 1 && session.isCancelled)
+    }
+
+    /// A leader whose page file was ahead of the commit index in its log could not supply a snapshot, and without the follower that
+    /// needed one nothing could be committed.
+    @Test func aLeaderWhosePageFileIsAheadOfItsLogSuppliesSnapshots() throws {
+        let cluster = try cluster(seed: 22) {
+            $0.snapshotCount = 20
+            $0.catchUpEntries = 5
+            $0.commitInterval = .milliseconds(5)
+        }
+        let leader = try #require(cluster.leaders.first)
+        let (absent, third) = try #require(cluster.members.filter { $0 !== leader }.pair)
+        try cluster.stop(absent.id, .kept)
+        for number in 0..<60 { try put("k\(number % 7)", cluster, on: leader.id, then: .milliseconds(10)) }
+        try cluster.run(for: .milliseconds(100))
+        try cluster.stop(third.id, .kept)
+        try cluster.stop(leader.id, .lost)
+        try cluster.start(leader.id)
+        try cluster.start(absent.id)
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.id == leader.id })
+        let call = cluster.propose(.put(PutRequest(key: Array("a".utf8), value: Array("1".utf8))), on: leader.id).call
+        #expect(try cluster.run(within: .seconds(7)) { $0.answer(call) != nil })
+        guard case .applied(.response)? = cluster.answer(call) else {
+            Issue.record("not applied: \(String(describing: cluster.answer(call)))")
+            return
+        }
+        #expect(cluster.counts.databasesReceived > 0)
+    }
+
+    /// A member that lost its power forgot that another's removal was committed, and waited for that one, which had been switched off.
+    @Test func aRemovalThatWasShownIsNotForgotten() throws {
+        let cluster = try SimulatedCluster(ClusterOptions(founders: 2, seed: 24))
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.published?.status.isReady == true })
+        try cluster.run(for: .seconds(6))
+        let leader = try #require(cluster.leaders.first)
+        let last = try #require(cluster.members.first { $0 !== leader })
+        cluster.call(.changeMembership(.remove(leader.id)), on: leader.id)
+        #expect(try cluster.run(within: .seconds(5)) { _ in last.published?.status.membership.removed == [leader.id] })
+        try cluster.stop(leader.id, .kept)
+        try cluster.stop(last.id, .lost)
+        try cluster.start(last.id)
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first === last })
+    }
+
+    /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
+    @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
+        let cluster = try cluster(seed: 23) {
+            $0.snapshotCount = 15
+            $0.catchUpEntries = 5
+            $0.commitInterval = .milliseconds(5)
+        }
+        let leader = try #require(cluster.leaders.first)
+        let slow = try #require(cluster.members.first { $0 !== leader })
+        try cluster.stop(slow.id, .kept)
+        for number in 0..<60 { try put("k\(number % 7)", cluster, on: leader.id, then: .milliseconds(5)) }
+        slow.syncDelay = .milliseconds(200)
+        try cluster.start(slow.id)
+        var (jobs, received) = (0, 0)
+        for number in 0..<500 {
+            try put("k\(number % 7)", cluster, on: leader.id, then: .milliseconds(4))
+            jobs = max(jobs, slow.process?.pageJobs.count ?? 0)
+            received = slow.events.count { if case .snapshotReceived = $0 { true } else { false } }
+        }
+        #expect(received > 4 && jobs <= 2, "\(received) snapshots received, \(jobs) jobs of the page file at a time")
+        slow.syncDelay = .milliseconds(0)
+        try cluster.run(for: .seconds(3))
+        #expect(slow.published?.view.currentRevision == leader.published?.view.currentRevision)
+    }
+}
+
+extension Array {
+    /// The only two.
+    fileprivate var pair: (Element, Element)? { count == 2 ? (self[0], self[1]) : nil }
+}
