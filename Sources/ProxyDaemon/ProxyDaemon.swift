@@ -74,8 +74,9 @@ public final class ProxyDaemon: Sendable {
             let source = PageSource(health: health, registry: registry, metrics: metrics, mode: configuration.mode.rawValue)
             front = try makeFront(group, parts.balancers, source, transport)
             var inherited = inheritedSockets
-            try front.listen(on: configuration.listenClientURLs.map { ($0, inherited.address("proxy", $0)) })
+            // Whoever is served as a client finds the pages there as well.
             try listeners.openPages(healthGroup, source, configuration, &inherited, log)
+            try front.listen(on: configuration.listenClientURLs.map { ($0, inherited.address("proxy", $0)) })
             try inherited.requireAllTaken()
         } catch let error as EndpointsFile.Problem {
             return fail("\(error)", ExitCode.configuration)

@@ -82,6 +82,7 @@ def proxies(request, tmp_path):
         made.append(proxy)
         return proxy
 
+    request.node.proxies = made
     yield make
     for proxy in made:
         proxy.kill()
@@ -113,5 +114,5 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        for daemon in getattr(item, "daemons", []):
+        for daemon in [*getattr(item, "daemons", []), *getattr(item, "proxies", [])]:
             report.sections.append((f"last lines of {daemon.log}", daemon.log_tail(6)))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import pathlib
 import signal
@@ -22,13 +23,31 @@ PORT_ATTEMPTS = 5
 FAST_ELECTION = ["--heartbeat-interval", "20", "--election-timeout", "200"]
 
 
+def ports_of_this_process():
+    """Below those that connections get by themselves, and not those of the other workers of a run, each in its turn."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first = 10_000 + worker % 4 * PORTS_PER_WORKER
+    offset = os.getpid() * 101
+    return (first + (offset + turn) % PORTS_PER_WORKER for turn in itertools.count())
+
+
+PORTS_PER_WORKER = 5_000
+PORTS = ports_of_this_process()
+
+
+def is_free(port):
+    with socket.socket() as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def free_ports(count):
     """Ports nobody listens on. Another process may take one before it is used: starting is tried again then."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    return list(itertools.islice(filter(is_free, PORTS), count))
 
 
 def poll(condition, seconds, what, interval=0.02):

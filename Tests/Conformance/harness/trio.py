@@ -91,6 +91,9 @@ class Proxy:
     def url(self):
         return f"{self.scheme}://{self.endpoint}"
 
+    def log_tail(self, lines=25):
+        return "\n".join(self.log.read_text().splitlines()[-lines:]) if self.log.exists() else ""
+
     def states(self):
         page = json.loads(web.request(self.pages, "/proxy/endpoints").text)
         return {each["endpoint"]: each["state"] for each in page["endpoints"]}
