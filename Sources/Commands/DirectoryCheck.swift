@@ -156,5 +156,5 @@ struct DirectoryCheck {
         return reasons
     }
 
-    var isJoint: Bool { !confState.votersOutgoing.isEmpty }
+    var isJoint: Bool { !confState.votersOutgoing.isEmpty || log?.confState.votersOutgoing.isEmpty == false }
 }

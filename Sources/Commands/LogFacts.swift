@@ -37,6 +37,8 @@ struct LogFacts: Equatable {
     var entries = Entries()
     /// By the snapshot.
     var clusterVersion: String?
+    /// By the snapshot.
+    var confState = ConfState()
     /// Users' keys in the v2 store.
     var v2Keys = 0
     /// What a crash left half done, which a start mends.
@@ -51,6 +53,7 @@ struct LogFacts: Equatable {
             var start = SnapshotMarker()
             if let snapshot = loaded.snapshot {
                 start = SnapshotMarker(index: snapshot.index, term: snapshot.term)
+                confState = snapshot.confState
                 clusterVersion = try MembershipRecord(decodingV2Store: snapshot.data).clusterVersion?.description
                 v2Keys = try MembershipRecord.userKeys(inV2Store: snapshot.data)
             }
@@ -86,7 +89,7 @@ struct LogFacts: Equatable {
             if request.request == nil, !entries.unknownFields.contains(request.unknownField) {
                 entries.unknownFields.append(request.unknownField)
             }
-        } else if let request = try? V2Request(decoding: entry.data), !request.path.hasPrefix("/0/") {
+        } else if let request = try? V2Request(decoding: entry.data), request.writesUserKeys {
             entries.userV2 += 1
         } else {
             entries.bareV2 += 1

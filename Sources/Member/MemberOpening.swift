@@ -60,10 +60,10 @@ public struct MemberOpening {
         }
         let replay = log.takeReplay() ?? Replay()
         if let torn = replay.tornTail { notices.append(.tornTail(file: torn.file, offset: torn.offset)) }
+        let machine = try openMachine(&settings, file, opening, found, replay.entries)
         let persisted = try begin(
             &log, replay, found, applied: try opening.consistentIndex(of: file), member: settings.memberID)
         if exists { notices.append(.restarted(commit: persisted.hardState.commit, snapshot: found.marker.index)) }
-        let machine = try openMachine(&settings, file, opening, found)
         if machine.isAuthenticationEnabled { notices.append(.authenticationEnabled) }
         return OpenedMember(
             settings: settings, log: log, snapshots: snapshots, machine: machine, persisted: persisted,
@@ -108,6 +108,8 @@ public struct MemberOpening {
         var marker = SnapshotMarker()
         var confState = ConfState()
         var membership = MembershipRecord()
+        /// Of the v2 store.
+        var userKeys = 0
     }
 
     private func findSnapshot(
@@ -123,7 +125,10 @@ public struct MemberOpening {
         guard let snapshot = loaded.snapshot else { return found }
         found.marker = SnapshotMarker(index: snapshot.index, term: snapshot.term, confState: snapshot.confState)
         found.confState = snapshot.confState
-        do throws(DecodeError) { found.membership = try MembershipRecord(decodingV2Store: snapshot.data) } catch {
+        do throws(DecodeError) {
+            found.membership = try MembershipRecord(decodingV2Store: snapshot.data)
+            found.userKeys = try MembershipRecord.userKeys(inV2Store: snapshot.data)
+        } catch {
             throw .directory("the membership in the snapshot at index \(snapshot.index) cannot be read: \(error)")
         }
         return found
@@ -178,7 +183,8 @@ public struct MemberOpening {
     // MARK: state machine
 
     private func openMachine(
-        _ settings: inout MemberSettings, _ file: PageFile, _ opening: StateMachineOpening, _ found: FoundSnapshot
+        _ settings: inout MemberSettings, _ file: PageFile, _ opening: StateMachineOpening, _ found: FoundSnapshot,
+        _ entries: [Entry]
     ) throws(MemberFailure) -> StateMachine {
         let report = progress
         let (machine, version) = try opening.openMachine(file, settings, membership: found.membership) {
@@ -187,6 +193,11 @@ public struct MemberOpening {
         if settings.followsDirectory, let version, version >= ClusterVersion(3, 5) {
             settings.behavesAs = MemberSettings.release(of: version)
         }
+        let contents = ForeignContents(
+            confState: found.confState, userKeys: found.userKeys, entries: entries, clusterVersion: version,
+            downgrade: machine.membership.record.downgrade)
+        let reasons = contents.refusals(behavingAs: settings.behavesAs)
+        guard reasons.isEmpty else { throw .configuration("\(directory.path): \(reasons.joined(separator: "; "))") }
         return machine
     }
 }

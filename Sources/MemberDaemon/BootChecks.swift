@@ -1,7 +1,21 @@
 import Member
+import Membership
 import Telemetry
 
 extension MemberDaemon {
+    /// Stops before anything is proposed where another member runs a release that this one does not go with. One that is down now is
+    /// refused when it connects.
+    func refusalOfReleases(_ opened: borrowing OpenedMember, _ network: PeerNetwork) -> String? {
+        let memberID = opened.settings.memberID
+        let others = opened.storedMembers.filter { $0.id != memberID }
+        do throws(BootstrapRefusal) {
+            try Bootstrap.check(network.versions(of: others), fit: opened.settings.behavesAs)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
     /// Asks the other members for their hashes at this one's newest revision; nil for a member that starts with no data, or where
     /// the check is off.
     func bootCheck(_ opened: borrowing OpenedMember, _ network: PeerNetwork) throws(MemberFailure) -> BootCorruptionCheck? {

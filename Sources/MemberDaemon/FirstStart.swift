@@ -48,6 +48,9 @@ extension MemberDaemon {
         }
         let running = network.runningCluster(urls(of: named), isFounding: true)
         try Bootstrap.check(own, isNewTo: running)
+        let release = configuration.compatibilityVersion.etcdVersion
+        try Bootstrap.check(
+            network.versions(of: founders.filter { $0.id != own.id }), fit: try ClusterVersion(parsing: release))
         return FirstStart(
             memberID: own.id, clusterID: MemberIdentity.clusterID(members: founders.map(\.id)), founders: founders)
     }

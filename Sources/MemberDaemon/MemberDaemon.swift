@@ -78,6 +78,7 @@ public final class MemberDaemon: Sendable {
         do throws(MemberFailure) { opened = try openDirectory(network) } catch {
             return report(error)
         }
+        if let reason = refusalOfReleases(opened, network) { return report(.configuration(reason)) }
         let check: BootCorruptionCheck?
         do throws(MemberFailure) { check = try bootCheck(opened, network) } catch { return report(error) }
         if let reason = corruptionAtBoot(check, memberID: opened.settings.memberID) {

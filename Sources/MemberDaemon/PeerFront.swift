@@ -49,6 +49,7 @@ final class PeerFront: PeerLink {
             localID: memberID, clusterID: serving.settings.clusterID,
             advertisedURLs: daemon.configuration.initialAdvertisePeerURLs.map(\.description),
             serverVersion: serving.settings.behavesAs)
+        settings.minimumClusterVersion = ClusterVersion(3, max(5, serving.settings.behavesAs.minor - 1))
         settings.readTimeout = daemon.configuration.raftReadTimeout
         settings.writeTimeout = daemon.configuration.raftWriteTimeout
         let megabytes = Int(clamping: min(daemon.configuration.snapshotSendMegabytes, 1 << 30))

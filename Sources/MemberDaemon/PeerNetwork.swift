@@ -59,7 +59,7 @@ final class PeerNetwork: Sendable {
 
     /// The answers of those that answer.
     func versions(of members: [MemberRecord]) -> [PeerVersions] {
-        members.compactMap { try? version(of: $0).wait() }
+        members.map { version(of: $0) }.compactMap { try? $0.wait() }
     }
 
     // MARK: any time

@@ -149,10 +149,12 @@ public enum Bootstrap {
             throw .incompatible(
                 "the cluster is at version \(agreed.major).\(agreed.minor), and this member behaves as \(own.major).\(own.minor)")
         }
-        if let other = servers.first(where: { abs($0.minor - own.minor) > 1 }) {
-            throw .incompatible(
-                "members of \(other.major).\(other.minor) and of \(own.major).\(own.minor) do not fit into one cluster")
-        }
+        try check(answers, fit: own)
         return wanted
+    }
+
+    /// Whether a member of a release and those that answered fit into one cluster.
+    public static func check(_ answers: [PeerVersions], fit own: ClusterVersion) throws(BootstrapRefusal) {
+        if let reason = answers.compactMap(\.server).compactMap({ own.misfit(with: $0) }).first { throw .incompatible(reason) }
     }
 }

@@ -63,9 +63,7 @@ final class IncomingStream: HTTPResponseReceiver {
             refusal = status
             return
         }
-        guard PeerSettings.offersStreams(version) else {
-            return failed(.refused("the peer's version \(version ?? "2.0") has no streams"))
-        }
+        if let reason = settings.refusal(ofPeerAt: version) { return failed(.refused(reason)) }
         isReading = true
         peer?.dialed(self)
     }

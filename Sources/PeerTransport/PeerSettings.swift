@@ -11,7 +11,7 @@ public struct PeerSettings: Sendable {
     public var advertisedURLs: [String]
     /// The etcd release the member behaves as, always three numbers: Go members panic on less.
     public var serverVersion: ClusterVersion
-    /// The lowest cluster version it works in; etcd 3.5 to 3.7 say 3.0.0.
+    /// The lowest release whose members it works with, which peers are told and heed; etcd 3.5 to 3.7 say 3.0.0.
     public var minimumClusterVersion = ClusterVersion(3, 0, 0)
     /// A stream nothing is read from for so long is given up (`--raft-read-timeout`); peers have the same.
     public var readTimeout: Duration = .seconds(5)
@@ -44,7 +44,9 @@ public struct PeerSettings: Sendable {
             let lowest = version(request.first("x-min-cluster-version"))
         else { return .incompatibleVersion }
         // Patch levels do not matter.
-        if isLower(server, minimumClusterVersion) || isLower(serverVersion, lowest) { return .incompatibleVersion }
+        if isLower(server, minimumClusterVersion) || isLower(serverVersion, lowest) || serverVersion.misfit(with: server) != nil {
+            return .incompatibleVersion
+        }
         return request.first("x-etcd-cluster-id") == MemberIdentity.text(clusterID) ? nil : .clusterMismatch
     }
 
@@ -63,11 +65,10 @@ public struct PeerSettings: Sendable {
 
     private func isLower(_ a: ClusterVersion, _ b: ClusterVersion) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
 
-    /// Whether a member of this version offers both streams, as all have since 2.1.
-    static func offersStreams(_ version: String?) -> Bool {
-        guard let parts = version?.split(separator: "."), parts.count >= 2, let major = Int(parts[0]), let minor = Int(parts[1])
-        else { return false }
-        return (major, minor) >= (2, 1)
+    /// Why nothing is to be read from a peer that answers with this version, nil where it is a fit.
+    func refusal(ofPeerAt text: String?) -> String? {
+        guard let version = version(text) else { return "the peer's version \(text ?? "") is none" }
+        return serverVersion.misfit(with: version)
     }
 }
 

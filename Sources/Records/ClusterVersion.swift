@@ -25,6 +25,21 @@ public struct ClusterVersion: Comparable, Hashable, Sendable, CustomStringConver
 
     public var description: String { "\(major).\(minor).\(patch)" }
 
+    /// Why members of these two releases do not fit into one cluster, nil where they do: those of 3.4 replicate what no later release
+    /// without v2 store applies, and releases two apart do not read each other's entries.
+    public func misfit(with other: ClusterVersion) -> String? {
+        for release in [self, other] where release < ClusterVersion(3, 5) {
+            return "a member runs etcd \(release.line), and 3.5 is the lowest there is"
+        }
+        guard major == other.major, abs(minor - other.minor) <= 1 else {
+            return "members of \(other.line) and of \(line) do not fit into one cluster"
+        }
+        return nil
+    }
+
+    /// `3.5`.
+    private var line: String { "\(major).\(minor)" }
+
     public static func < (a: ClusterVersion, b: ClusterVersion) -> Bool {
         (a.major, a.minor, a.patch) < (b.major, b.minor, b.patch)
     }

@@ -21,6 +21,9 @@ public struct V2Request: Equatable, Sendable, WireRecord {
         isConditional = false
     }
 
+    /// Whether it changes what users keep in the v2 store.
+    public var writesUserKeys: Bool { !["SYNC", "QGET", "GET"].contains(method) && !path.hasPrefix("/0/") }
+
     /// Writes an unconditional request with every other field at its zero, as etcd does.
     public func encode(to writer: inout ByteWriter) {
         precondition(!isConditional, "conditional v2 requests are read, never written")

@@ -2,6 +2,7 @@ import ClusterSimulation
 import EtcdAPI
 import Host
 import Member
+import PageStore
 import Simulation
 import Testing
 
@@ -119,6 +120,19 @@ extension FaultyDisk {
         }
         print("seed \(seed): \(refused) of 12 damaged directories refused")
         #expect(refused > 2)
+    }
+
+    /// No release looks at them, so they are no reason to refuse anything.
+    @Test func unknownBucketsAreNamed() throws {
+        let disk = try CheckTests.disk()
+        let file = try PageFile.open(disk: disk, path: CheckTests.directory.pageFilePath, options: PageFileOptions())
+        let transaction = try file.beginWrite()
+        try transaction.createBucketIfMissing(Array("extra".utf8)).put(Array("key".utf8), Array("value".utf8))
+        try transaction.commit()
+        file.close()
+        let check = try DirectoryCheck(CheckTests.directory, on: disk)
+        #expect(check.refusals == [] && check.pageFile?.unknownBuckets == ["extra"])
+        #expect(check.notes == ["buckets that no etcd from 3.4 to 3.7 knows: extra"])
     }
 
     @Test func versionsAreJudged() throws {
