@@ -69,6 +69,9 @@ final class KeyValueService {
         if let refusal = whyNoRoom(Quota.cost(request, countsNested: limits.behavesAsMinor >= 6)) {
             return stream.refuse(refusal)
         }
+        if let sheltered = ShelteredTransaction(request) {
+            return sheltered.request.encoded().withUnsafeBytes { propose($0, as: .txn, stream, sheltered: sheltered) }
+        }
         // Repeated fields are read differently by Go's decoders of different releases, so such bytes must not enter the log.
         if CanonicalForm.holds(message, as: .txn) { return propose(message, as: .txn, stream) }
         request.encoded().withUnsafeBytes { propose($0, as: .txn, stream) }
@@ -92,13 +95,19 @@ final class KeyValueService {
 
     private func propose(
         _ message: UnsafeRawBufferPointer, as kind: InternalRaftRequest.Payload, _ stream: GRPCStream,
-        afterCompaction: Bool = false
+        afterCompaction: Bool = false, sheltered: ShelteredTransaction? = nil
     ) {
         if member.published.status.isRaised(.corrupt) { return stream.refuse(.corrupt) }
         let id = member.nextRequestID()
         let payload = InternalRaftRequest.wrap(message, as: kind, id: id)
         if payload.count > limits.requestBytes { return stream.refuse(.requestTooLarge) }
-        member.submit(.propose(payload: payload, id: id, afterCompaction: afterCompaction)) { stream.answer($0) }
+        member.submit(.propose(payload: payload, id: id, afterCompaction: afterCompaction)) { answer in
+            if let sheltered, case .applied(.response(let bytes)) = answer, let response = try? TxnResponse(decoding: bytes) {
+                stream.answer(sheltered.answer(response))
+            } else {
+                stream.answer(answer)
+            }
+        }
     }
 
     /// A write over the quota is refused before it costs the cluster anything, and the alarm is raised that tells everybody.

@@ -161,12 +161,13 @@ def mix(daemons, reference, word, seed, steps):
     """Random requests to the members of a mixed cluster in turn; in the end all hold the same."""
     members = [quorate("3.5") if each == "q" else etcd(reference) for each in word]
     cluster = Cluster(daemons, members, reference, flags=FLAGS).start()
-    # In etcd the members that were not asked leave out the ranges of a transaction, and with them that one of them names a
-    # revision that is gone or to come: they write what the member that was asked refuses. Clusters of etcd alone part so.
-    operations = Operations(seed, past_in_txns=False)
+    operations = Operations(seed)
     for _ in range(steps):
-        operation = operations.next()
+        # In etcd the members that were not asked leave out the ranges of a transaction, and with them that one of them names a
+        # revision that is gone or to come: they write what the member that was asked refuses. Clusters of etcd alone part so.
         member = operations.random.choice(cluster.members)
+        operations.past_in_txns = member.software.release is None
+        operation = operations.next()
         outcome = member.client.outcome(operation.method, operation.request)
         if isinstance(outcome, bytes):
             operations.saw(operation, outcome)

@@ -4,10 +4,11 @@ import signal
 
 import pytest
 
-from harness.client import RANGE, decode, put_request, range_request
+from harness.client import RANGE, TXN, Outcome, decode, missing, operation, put_request, range_request, txn_request
 from harness.cluster import Cluster, Load
 from harness.daemon import etcd, poll, quorate
 from harness.pki import Authority
+from harness.protobuf import fields
 
 # Snapshots soon, and few entries for those that are behind.
 OFTEN = ["--snapshot-count", "500", "--experimental-snapshot-catchup-entries", "100"]
@@ -96,6 +97,35 @@ def test_a_leader_that_is_gone(found, word, victim, fault):
     load.stop()
     for member in cluster.settle().members:
         load.check(member)
+
+
+@pytest.mark.parametrize("branch", ["success", "failure"])
+@pytest.mark.parametrize("leader", [0, 1])
+def test_a_transaction_that_reads_the_past_is_refused_by_all(found, leader, branch):
+    """Asked of Quorate: etcd alone carries it out on the members that were not asked."""
+    cluster = found("qee")
+    ours = cluster[0]
+    cluster.lead(cluster[leader])
+    write(ours, 60)
+    ours.client.compact(30)
+    before = ours.client.revision()
+    # Of a key that is there: the failing branch is taken.
+    compare = [] if branch == "success" else [missing(b"k0")]
+
+    def transaction(revision):
+        parts = [operation(put=put_request(b"txn", b"1")), operation(range=range_request(b"k0", revision=revision))]
+        return txn_request(compare, **{branch: [*parts, operation(range=range_request(b"k1"))]})
+
+    for revision, reason in ((10, "required revision has been compacted"), (before + 100, "required revision is a future revision")):
+        outcome = ours.client.outcome("KV/Txn", transaction(revision))
+        assert isinstance(outcome, Outcome) and reason in outcome.text, outcome
+    assert cluster.settle()[1].client.get(b"txn") is None and ours.client.revision() == before
+    # What is not refused is answered as etcd answers it.
+    replies = [decode(each.client.call("KV/Txn", transaction(40)), TXN)["responses"] for each in (ours, cluster[1])]
+    ranges = [[decode(dict(fields(part))[1], RANGE) for part in reply[1:]] for reply in replies]
+    for one, other in zip(*ranges, strict=True):
+        assert one.keys() == other.keys() and one["kvs"] == other["kvs"] and one["header"].keys() == other["header"].keys()
+    cluster.settle()
 
 
 def test_a_member_is_replaced_by_a_learner_there_and_back(found, reference):
