@@ -75,12 +75,19 @@ public protocol DiskFile: AnyObject, Sendable {
     func syncData() throws(DiskError)
     /// `fsync`.
     func sync() throws(DiskError)
+    /// Starts to write a part of the content to the disk, or waits until what was started is there. Says nothing about durability, which
+    /// needs a sync; that one then finds little left to do. Nothing where files are in memory.
+    func writeBack(_ range: Range<Int>, waits: Bool) throws(DiskError)
     /// Takes the lock without waiting; false when somebody else holds it. Freed on ``close()``.
     func tryLock(_ kind: FileLock) throws(DiskError) -> Bool
     /// Reserves `capacity` bytes of address space over the file, or nil where files cannot be mapped (a disk in memory).
     func map(capacity: Int) throws(DiskError) -> (any FileMapping)?
     /// Closes the file; calling anything afterwards is a bug.
     func close()
+}
+
+extension DiskFile {
+    public func writeBack(_ range: Range<Int>, waits: Bool) throws(DiskError) {}
 }
 
 /// A read-only shared mapping whose address never changes while the file grows inside the reserved range.

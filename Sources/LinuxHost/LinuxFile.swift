@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Host
 import Synchronization
@@ -89,6 +90,17 @@ final class LinuxFile: DiskFile {
     func sync() throws(DiskError) {
         let descriptor = descriptor
         try retryingInterrupts(CallSite("fsync", path)) { fsync(descriptor) }
+    }
+
+    func writeBack(_ range: Range<Int>, waits: Bool) throws(DiskError) {
+        let descriptor = descriptor
+        do throws(DiskError) {
+            try retryingInterrupts(CallSite("sync_file_range", path, offset: range.lowerBound)) {
+                clinux_write_back(descriptor, range.lowerBound, range.count, waits ? 1 : 0)
+            }
+        } catch  where error.code == ENOSYS || error.code == ESPIPE {
+            // Kernels and file systems without it write when they like.
+        }
     }
 
     func tryLock(_ kind: FileLock) throws(DiskError) -> Bool {

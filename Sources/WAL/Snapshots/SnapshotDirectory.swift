@@ -183,6 +183,9 @@ public struct ReceivedDatabase: ~Copyable {
     /// Bytes received.
     public private(set) var size = 0
     private var isFinished = false
+    /// Bytes that are on their way to the disk or there.
+    private var started = 0
+    private static let portion = 4 << 20
 
     init(disk: any Disk, directory: String, temporary: String, target: String, file: any DiskFile) {
         self.disk = disk
@@ -199,8 +202,24 @@ public struct ReceivedDatabase: ~Copyable {
 
     public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(SnapshotError) {
         let offset = size
-        try onSnapshotDisk { () throws(DiskError) in try file.write(bytes, at: offset) }
-        size += bytes.count
+        try onSnapshotDisk { () throws(DiskError) in
+            try file.write(bytes, at: offset)
+            size += bytes.count
+            try writeBack()
+        }
+    }
+
+    /// What has been received goes to the disk while more arrives, and no faster is it taken: everything at once, at the end, would hold
+    /// up whoever else syncs to that disk for as long.
+    private mutating func writeBack() throws(DiskError) {
+        while size - started >= ReceivedDatabase.portion {
+            let portion = started..<started + ReceivedDatabase.portion
+            try file.writeBack(portion, waits: false)
+            if portion.lowerBound > 0 {
+                try file.writeBack(portion.lowerBound - ReceivedDatabase.portion..<portion.lowerBound, waits: true)
+            }
+            started = portion.upperBound
+        }
     }
 
     /// Makes the database durable under its name.
