@@ -125,6 +125,34 @@ extension Member {
         output.events.append(.stalled(pause))
     }
 
+    /// A leader whose page file takes longer than an election timeout for one commit lets another member lead, before what it cannot
+    /// commit fills its memory. It goes on as a follower: the log is the truth, and its disk is fine. A rewrite takes as long as it takes.
+    func leaveLeadershipIfPageFileHangs(now: Instant) {
+        guard let due = pageFileHangDue, due <= now, let began = commitBegan, giveLeadershipAway(now: now) else { return }
+        output.events.append(.stalled(now - began))
+    }
+
+    /// When a commit that is under way has taken too long for a leader of others.
+    var pageFileHangDue: Instant? {
+        guard raft.role == .leader, !isOnlyVoter, let commitBegan else { return nil }
+        return max(commitBegan + settings.electionTimeout, unfitHandOverDue)
+    }
+
+    /// While leadership is on its way elsewhere nothing can be proposed, so a leader that is not fit for it does not try all the time.
+    private static let handOverPause = Instant.Span.seconds(10)
+
+    /// To whoever holds the most of the log and is sound. False where nobody is there for it, or not now.
+    func giveLeadershipAway(now: Instant) -> Bool {
+        guard now >= unfitHandOverDue else { return false }
+        unfitHandOverDue = now + Member.handOverPause
+        let candidates = raft.status.peers.filter {
+            $0.id != settings.memberID && !$0.isLearner && $0.isRecentlyActive
+                && !machine.alarms.isRaised(.corrupt, against: $0.id)
+        }
+        guard let best = candidates.max(by: { ($0.match, $1.id) < ($1.match, $0.id) }) else { return false }
+        return (try? raft.transferLeadership(to: best.id, now: now)) != nil
+    }
+
     func leadershipChanged(_ change: LeadershipChange, now: Instant) {
         output.events.append(.leadership(change))
         if change.leader != 0, change.leader != knownLeader {

@@ -6,9 +6,6 @@ import StateMachine
 
 /// What a member does about data that differs between members.
 extension Member {
-    /// While leadership is on its way elsewhere nothing can be proposed, so it is not tried all the time.
-    private static let handOverPause = Instant.Span.seconds(10)
-
     private var knownToWatch: CorruptionWatch.Known {
         CorruptionWatch.Known(
             member: settings.memberID, others: machine.membership.members.count { $0.id != settings.memberID },
@@ -43,12 +40,6 @@ extension Member {
 
     /// A leader whose data is wrong could supply nobody with a snapshot.
     func leaveLeadershipIfCorrupt(now: Instant) {
-        guard isKnownCorrupt, now >= corruptHandOverDue else { return }
-        corruptHandOverDue = now + Member.handOverPause
-        let candidates = raft.status.peers.filter {
-            !$0.isLearner && $0.isRecentlyActive && !machine.alarms.isRaised(.corrupt, against: $0.id)
-        }
-        guard let best = candidates.max(by: { ($0.match, $1.id) < ($1.match, $0.id) }) else { return }
-        try? raft.transferLeadership(to: best.id, now: now)
+        if isKnownCorrupt { _ = giveLeadershipAway(now: now) }
     }
 }

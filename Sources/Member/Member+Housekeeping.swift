@@ -82,6 +82,7 @@ extension Member {
 
     /// What only a leader does: agree on a version, let leases end, compact by schedule.
     private func lead(now: Instant) {
+        leaveLeadershipIfPageFileHangs(now: now)
         guard raft.applied == raft.commit else { return }
         watchVersions(now)
         compareData(now: now)
@@ -217,6 +218,7 @@ extension Member {
             membership: machine.membership.record)
         output.commit = group
         output.defragments = !waitingForDefragmentation.isEmpty
+        commitBegan = output.defragments ? nil : now
         commitDue = nil
     }
 
@@ -236,6 +238,7 @@ extension Member {
 
     /// The page file holds a group: readers find its values there now, and whoever waited for it is answered.
     func committed(_ commit: PageCommit, now: Instant) throws(MemberFailure) {
+        commitBegan = nil
         machine.store.committed(group: commit.group, pages: commit.pages)
         machine.pageFileSize = commit.size
         pageFileInUse = commit.sizeInUse

@@ -42,6 +42,7 @@ extension Member {
             wakes.append(autoCompaction.nextWake)
             if machine.membership.members.count > 1, isPublished { wakes.append(versionsDue) }
             wakes.append(corruption.nextWake)
+            wakes.append(pageFileHangDue)
         }
         if installing == nil, machine.store.groupsInFlight == 0 { wakes.append(commitDue) }
         return wakes.compactMap(\.self).min()

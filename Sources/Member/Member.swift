@@ -58,8 +58,10 @@ public final class Member {
     var renewals: [(id: Int64, reply: ReplyAddress)] = []
     var spaceGuard = SpaceGuard()
     var corruption: CorruptionWatch
-    /// A leader with wrong data does not try to hand over before.
-    var corruptHandOverDue: Instant
+    /// A leader with wrong data, or a page file that hangs, does not try to hand over before.
+    var unfitHandOverDue: Instant
+    /// Since when a group has been on its way to the page file.
+    var commitBegan: Instant?
     var requestIDs: RequestIDs
     var isPublished = false
     /// What the log held when it was opened is history, that of a directory of etcd 3.4 among it.
@@ -112,7 +114,7 @@ public final class Member {
             memberID: opened.settings.memberID,
             salt: opened.settings.seed ^ (opened.wallMilliseconds &* 0x9e37_79b9_7f4a_7c15))
         corruption = CorruptionWatch(opened.settings.corruption)
-        corruptHandOverDue = now
+        unfitHandOverDue = now
         versionsDue = now
         turnStart = now
         let persisted = opened.persisted
@@ -264,6 +266,9 @@ public final class Member {
     }
 
     private func applyChange(_ entry: Entry, now: Instant) throws(MemberFailure) {
+        if let reason = ForeignContents.refusal(of: entry) {
+            throw .apply(.entry(UnappliableEntry(index: entry.index, reason: reason)))
+        }
         let change: ConfigurationChange
         do { change = try ConfigurationChange(decoding: entry.kind, entry.data) } catch {
             throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))

@@ -99,20 +99,21 @@ def txn_request(compare=(), success=(), failure=()):
 class Client:
     """One connection to one member. Every call has a deadline."""
 
-    def __init__(self, endpoint, timeout=10):
+    def __init__(self, endpoint, timeout=10, credentials=None):
         self.timeout = timeout
-        self._channel = grpc.insecure_channel(
-            endpoint,
-            options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.enable_http_proxy", 0),
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.initial_reconnect_backoff_ms", 50),
-                ("grpc.min_reconnect_backoff_ms", 50),
-                ("grpc.max_reconnect_backoff_ms", 200),
-            ],
-        )
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 200),
+        ]
+        if credentials:
+            self._channel = grpc.secure_channel(endpoint, credentials, options)
+        else:
+            self._channel = grpc.insecure_channel(endpoint, options)
 
     def close(self):
         self._channel.close()

@@ -7,7 +7,7 @@ import threading
 
 import grpc
 
-from .client import ALL_KEYS, Client
+from .client import ALL_KEYS
 from .daemon import clean_environment, poll
 
 # Room enough for a machine with two cores that runs all of them.
@@ -18,12 +18,16 @@ SETTLE_SECONDS = 30
 class Cluster:
     """Members that are founded together; more can be added. With a harness.relay.Network they reach each other through it."""
 
-    def __init__(self, make, softwares, release, flags=(), peer_scheme="http", network=None, timing=TIMING):
+    def __init__(self, make, softwares, release, flags=(), peer_scheme="http", network=None, timing=TIMING, tls=None):
         self.make = make
         self.release = release
         self.flags = list(flags)
-        self.peer_scheme = peer_scheme
+        self.peer_scheme = "https" if tls else peer_scheme
         self.network = network
+        #: A harness.pki.ClusterTLS, where members and clients speak it.
+        self.tls = tls
+        if tls:
+            self.flags += tls.flags
         self.timing = timing
         self.members = []
         #: Of members behind a network, by name.
@@ -41,6 +45,9 @@ class Cluster:
         name = f"m{self.made}"
         options |= {"flags": self.flags, "timing": self.timing, "peer_scheme": self.peer_scheme}
         member = self.make(software, name, name=name, **options)
+        if self.tls:
+            member.client_scheme = "https"
+            member.credentials = self.tls.credentials
         if self.network:
             member.relay_port = self.network.relay(member)
         self.members.append(member)
@@ -72,7 +79,8 @@ class Cluster:
         return (done.stderr if fails else done.stdout).decode()
 
     def _ctl(self, members, *arguments):
-        command = [self.release.etcdctl, "--endpoints", ",".join(each.endpoint for each in members), *arguments]
+        endpoints = ",".join(each.client_url if self.tls else each.endpoint for each in members)
+        command = [self.release.etcdctl, "--endpoints", endpoints, *(self.tls.words if self.tls else []), *arguments]
         return subprocess.run([str(part) for part in command], capture_output=True, timeout=60, env=clean_environment())
 
     def _status(self, member):
@@ -187,7 +195,7 @@ class Load(threading.Thread):
             count += 1
             key = b"%s/%06d" % (self.prefix, count)
             value = b"%d" % random.randrange(1 << 30)
-            client = clients.setdefault(member.endpoint, Client(member.endpoint, timeout=8))
+            client = clients.setdefault(member.endpoint, member.connect(8))
             try:
                 reply = client.put(key, value)
                 self.acknowledged[key] = (value, reply["header"]["revision"])

@@ -119,6 +119,8 @@ class Daemon:
         self.software = software
         self.timing = list(timing)
         self.client_scheme = "http"
+        #: Of clients, where it speaks TLS.
+        self.credentials = None
         self.peer_scheme = peer_scheme
         #: As --initial-cluster and --initial-cluster-state have it; of its own alone unless set.
         self.initial_cluster = None
@@ -156,8 +158,12 @@ class Daemon:
     @property
     def client(self):
         if self._client is None:
-            self._client = Client(self.endpoint)
+            self._client = self.connect()
         return self._client
+
+    def connect(self, timeout=10):
+        """A client of its own."""
+        return Client(self.endpoint, timeout, self.credentials)
 
     @property
     def advertised_client_url(self):

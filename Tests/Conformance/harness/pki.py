@@ -5,6 +5,8 @@ import ssl
 import subprocess
 from dataclasses import dataclass
 
+import grpc
+
 LOOPBACK = "DNS:localhost,IP:127.0.0.1,IP:::1"
 
 
@@ -79,3 +81,25 @@ class Authority:
         if pair:
             context.load_cert_chain(pair.certificate, pair.key)
         return context
+
+
+class ClusterTLS:
+    """One authority whose certificates members and clients show each other, and relays between members."""
+
+    def __init__(self, folder):
+        authority = Authority(folder)
+        pair = authority.issue("member")
+        names = {"trusted-ca-file": authority.certificate, "cert-file": pair.certificate, "key-file": pair.key}
+        self.flags = ["--client-cert-auth", "--peer-client-cert-auth"]
+        for name, file in names.items():
+            self.flags += [f"--{name}", str(file), f"--peer-{name}", str(file)]
+        #: Of etcdctl.
+        self.words = ["--cacert", authority.certificate, "--cert", pair.certificate, "--key", pair.key]
+        files = (authority.certificate, pair.key, pair.certificate)
+        self.credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
+        #: A relay ends TLS and begins it anew, for it has to know who speaks.
+        self.accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.accepting.load_cert_chain(pair.certificate, pair.key)
+        self.accepting.load_verify_locations(authority.certificate)
+        self.accepting.verify_mode = ssl.CERT_REQUIRED
+        self.connecting = authority.context(pair)

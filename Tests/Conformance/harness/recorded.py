@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import grpc
 
-from .client import PUT, RANGE, WATCH, Client, delete_request, operation, put_request, range_request, txn_request
+from .client import PUT, RANGE, WATCH, delete_request, operation, put_request, range_request, txn_request
 from .daemon import poll
 from .history import Call, Change, Found, Watched, check
 from .protobuf import decode, embedded, message
@@ -58,7 +58,7 @@ class Session(threading.Thread):
 
     def run(self):
         at = self.number % len(self.members)
-        clients = [Client(each.endpoint, timeout=CALL_SECONDS) for each in self.members]
+        clients = [each.connect(CALL_SECONDS) for each in self.members]
         while not self.finished.is_set():
             if not self._call(clients[at]):
                 at = (at + 1) % len(clients)
@@ -142,7 +142,7 @@ class Watcher(threading.Thread):
     def run(self):
         while not self.finished.is_set() and self.refusal is None:
             self.resumed += 1
-            with Client(self.members[self.at % len(self.members)].endpoint) as client:
+            with self.members[self.at % len(self.members)].connect() as client:
                 try:
                     self._follow(client._channel)
                 except grpc.RpcError:

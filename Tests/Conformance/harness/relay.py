@@ -11,7 +11,9 @@ PIECE = 1 << 16
 class Network:
     """Relays of all members of a cluster, on a thread of their own. Members are known by name, and by id once they are told."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        #: A harness.pki.ClusterTLS, where members speak it.
+        self.tls = tls
         self._loop = asyncio.new_event_loop()
         self._changed = None
         #: Directions (from, to) in which nothing gets through; what was sent arrives when they heal, as TCP does.
@@ -41,7 +43,10 @@ class Network:
 
         async def listen():
             self._changed = self._changed or asyncio.Condition()
-            server = await asyncio.start_server(lambda *ends: self._accepted(member.name, port, *ends), "127.0.0.1", 0)
+            accepting = self.tls and self.tls.accepting
+            server = await asyncio.start_server(
+                lambda *ends: self._accepted(member.name, port, *ends), "127.0.0.1", 0, ssl=accepting
+            )
             self._servers.append(server)
             return server.sockets[0].getsockname()[1]
 
@@ -121,7 +126,8 @@ class _Connection:
 
     async def carry(self, reader, writer):
         port = self._port or self._network._targets[self._target].peer_port
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+        connecting = self._network.tls and self._network.tls.connecting
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port, ssl=connecting)
         self._writers = [writer, upstream_writer]
         self._network._connections.add(self)
         try:
@@ -140,8 +146,8 @@ class _Connection:
                     await self._network._changed.wait_for(lambda: not self._is_silent(is_request))
             writer.write(piece)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+        # TLS has no half-closed connections.
+        writer.write_eof() if writer.can_write_eof() else writer.close()
 
     def _identify(self, piece):
         self._head = (self._head + piece)[-4096:]
