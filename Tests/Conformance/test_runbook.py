@@ -17,7 +17,7 @@ from harness.runbook import PAGES, Hosts, blocks
 # No false elections on a busy machine, and true ones soon.
 TIMING = {"heartbeat-interval": 50, "election-timeout": 500}
 THREE = ["node1", "node2", "node3"]
-REMOVED, IO_ERROR = 76, 74
+CORRUPT, REMOVED, IO_ERROR = 65, 76, 74
 
 
 @pytest.fixture
@@ -218,6 +218,37 @@ def test_full_disk(hosts, found, tmp_path):
     assert "no space left on device" in host.daemon.log_text(seen).lower()
     hosts.run("full-disk.md")
     hosts.agree(THREE, before="1", **{"while full": "2"})
+
+
+@pytest.mark.parametrize("found_out", ["at start", "at a compaction"])
+def test_corrupt_member(found, found_out):
+    settings = {"compact-hash-check-time": "1s"}
+    if found_out == "at a compaction":
+        settings["feature-gates"] = "InitialCorruptCheck=false"
+    hosts = found("qqq", **settings)
+    hosts.ctl("put", "victim", "right value")
+    for number in range(10):
+        hosts.ctl("put", "k", str(number))
+    host = hosts["node3"]
+    host.daemon.stop()
+    file = host.data / "member" / "snap" / "db"
+    content = file.read_bytes()
+    assert b"right value" in content
+    file.write_bytes(content.replace(b"right value", b"wrong value"))
+    host.start()
+    if found_out == "at start":
+        assert host.daemon.wait_exit(30) == CORRUPT
+        assert "found data inconsistency with peers" in host.daemon.log_text()
+    else:
+        host.await_listener(20)
+        hosts.ctl("endpoint", "health", members=[host])
+        hosts.ctl("compact", "8")
+        poll(lambda: "CORRUPT" in hosts.ctl("alarm", "list", members=[hosts["node1"]]), 20, "the alarm is raised", 0.2)
+    printed = hosts.run("corrupt-member.md")
+    assert ("alarm:CORRUPT" in printed) == (found_out == "at a compaction")
+    hosts.ctl("put", "after", "1")
+    assert hosts.ctl("alarm", "list") == ""
+    hosts.agree(THREE, before="1", after="1", victim="right value")
 
 
 def test_removed_member(found):
