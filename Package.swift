@@ -50,6 +50,7 @@ let rooms: [Target] = [
     room("Discovery", ["CResolver"]),
     room("LinuxHost", ["Host", "CLinux"]),
     room("Systemd", ["CSystemd", "LinuxHost", "Telemetry", "Host"]),
+    room("Polling", ["LinuxHost", "CLinux", nioCore, nioPosix]),
     room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
     room("TLS", ["COpenSSL", nioCore, nioPosix]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
@@ -77,13 +78,14 @@ let rooms: [Target] = [
     room(
         "ProxyTransport",
         [
-            "Forwarding", "Balancing", "GRPC", "HTTP2", "TLS", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore, nioPosix,
-            nioHTTP1,
+            "Forwarding", "Balancing", "GRPC", "HTTP2", "Polling", "TLS", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore,
+            nioPosix, nioHTTP1,
         ]),
     room(
         "ProxyDaemon",
         [
-            "ProxyTransport", "Daemon", "Balancing", "EtcdAPI", "Records", "GRPC", "HTTP2", "TLS", "Telemetry", "Configuration",
+            "ProxyTransport", "Polling", "Daemon", "Balancing", "EtcdAPI", "Records", "GRPC", "HTTP2", "TLS", "Telemetry",
+            "Configuration",
             "Discovery", "Systemd", "LinuxHost", "Host", "Bytes", nioCore, nioPosix, nioHTTP1,
         ]),
     room("Simulation", ["Host"]),
@@ -138,9 +140,10 @@ let suites: [Target] = [
     tests(
         "ProxyTransportTests",
         [
-            "ProxyTransport", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes", nioCore,
-            nioPosix,
+            "ProxyTransport", "Polling", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes",
+            nioCore, nioPosix,
         ]),
+    tests("PollingTests", ["Polling", nioCore, nioPosix]),
     tests("ForwardingTests", ["Forwarding", "Balancing", "EtcdAPI", "Host", "Bytes"]),
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Records", "Raft", "Bytes", "Host"]),

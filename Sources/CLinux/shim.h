@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
@@ -21,6 +22,9 @@ static inline int clinux_wait_readable(int descriptor, const struct timespec *ti
   struct pollfd watched = {.fd = descriptor, .events = POLLIN};
   return ppoll(&watched, 1, timeout, 0);
 }
+
+// <sys/socket.h> here would take its constants away from Swift's Glibc.
+int clinux_accept4(int descriptor, void *address, unsigned int *length, int flags) __asm__("accept4");
 
 int pthread_setname_np(pthread_t thread, const char *name);
 static inline void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

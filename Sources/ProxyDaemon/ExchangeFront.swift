@@ -16,7 +16,7 @@ final class ExchangeFront: ProxyFront {
     private let applications: [NIOLoopBound<L7Application>]
 
     init(
-        _ daemon: ProxyDaemon, _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>],
+        _ daemon: ProxyDaemon, _ group: any EventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>],
         _ gate: ConnectionGate,
         _ source: PageSource, _ transport: MemberTransport
     ) throws {

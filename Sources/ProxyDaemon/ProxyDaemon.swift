@@ -8,6 +8,7 @@ import Host
 import LinuxHost
 import NIOCore
 import NIOPosix
+import Polling
 import ProxyTransport
 import Synchronization
 import Systemd
@@ -49,7 +50,11 @@ public final class ProxyDaemon: Sendable {
     /// Runs until a signal or a failure; returns the exit code.
     public func run() -> Int32 {
         signal(SIGPIPE, SIG_IGN)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+        let group: any EventLoopGroup =
+            switch configuration.mode {
+            case .http: MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+            case .tcp: PollingEventLoopGroup(numberOfThreads: loopCount)
+            }
         // Health has a loop of its own: probes must not wait behind traffic, nor look slow because of it.
         let healthGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let code = serve(group, healthGroup)
@@ -60,7 +65,7 @@ public final class ProxyDaemon: Sendable {
         return code
     }
 
-    private func serve(_ group: MultiThreadedEventLoopGroup, _ healthGroup: MultiThreadedEventLoopGroup) -> Int32 {
+    private func serve(_ group: any EventLoopGroup, _ healthGroup: MultiThreadedEventLoopGroup) -> Int32 {
         let listeners = ProxyListeners()
         let health: HealthShell
         let finder: EndpointFinder?
@@ -117,7 +122,7 @@ public final class ProxyDaemon: Sendable {
     // MARK: Parts
 
     private func startHealth(
-        _ group: MultiThreadedEventLoopGroup, _ healthLoop: any EventLoop, _ transport: MemberTransport
+        _ group: any EventLoopGroup, _ healthLoop: any EventLoop, _ transport: MemberTransport
     ) throws -> (health: HealthShell, balancers: [NIOLoopBound<LoopBalancer>], finder: EndpointFinder?) {
         let settings = BalancingSettings(configuration)
         let relay = ListenerHandOver()
@@ -198,14 +203,14 @@ public final class ProxyDaemon: Sendable {
     }
 
     private func makeFront(
-        _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>], _ source: PageSource,
+        _ group: any EventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>], _ source: PageSource,
         _ transport: MemberTransport
     ) throws -> any ProxyFront {
         let limit =
             configuration.maximumConnections == 0 ? System.connectionLimit : Int(clamping: configuration.maximumConnections)
         let gate = ConnectionGate(limit: limit)
-        if configuration.mode == .http { return try ExchangeFront(self, group, balancers, gate, source, transport) }
-        return try RelayFront(self, group, balancers, gate)
+        if let polling = group as? PollingEventLoopGroup { return try RelayFront(self, polling, balancers, gate) }
+        return try ExchangeFront(self, group, balancers, gate, source, transport)
     }
 
 }

@@ -37,7 +37,7 @@ struct ProxyStatusLine {
 
 extension ProxyDaemon {
     /// From now on systemd is told how the proxy does, and its watchdog that every loop runs.
-    func observe(_ health: HealthShell, _ group: MultiThreadedEventLoopGroup) {
+    func observe(_ health: HealthShell, _ group: any EventLoopGroup) {
         var loops = [Self.watched("health loop", health.eventLoop)]
         for (index, eventLoop) in group.makeIterator().enumerated() {
             loops.append(Self.watched("event loop \(index)", eventLoop))
@@ -76,7 +76,7 @@ extension ProxyDaemon {
 
     /// On SIGHUP: reads the configuration again. When it is wrong the old one stays in force.
     func reload(
-        _ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport, _ group: MultiThreadedEventLoopGroup
+        _ health: HealthShell, _ front: any ProxyFront, _ transport: MemberTransport, _ group: any EventLoopGroup
     ) {
         notifier.post(.reloading)
         notifier.post(.reloaded(problem: applyNewConfiguration(health, front, transport)))

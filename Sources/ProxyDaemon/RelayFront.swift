@@ -2,7 +2,7 @@ import Balancing
 import Configuration
 import HTTP2
 import NIOCore
-import NIOPosix
+import Polling
 import ProxyTransport
 import Synchronization
 import Systemd
@@ -11,14 +11,15 @@ import Telemetry
 /// Serves clients by forwarding bytes: `--mode tcp`.
 final class RelayFront: ProxyFront {
     private let relay: Relay
-    private let endpoints = Mutex<[any Channel]>([])
+    private let listeners = Mutex<[RelayListener]>([])
 
     init(
-        _ daemon: ProxyDaemon, _ group: MultiThreadedEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>],
+        _ daemon: ProxyDaemon, _ group: PollingEventLoopGroup, _ balancers: [NIOLoopBound<LoopBalancer>],
         _ gate: ConnectionGate
     ) throws {
         var settings = RelaySettings()
         settings.connectTimeout = daemon.configuration.connectTimeout
+        settings.isSticky = daemon.configuration.policy == .sticky
         if daemon.configuration.accessLog { settings.connectionEnded = { [log = daemon.log] in log.note($0) } }
         relay = try Relay.make(
             group: group, balancers: balancers, gate: gate, settings: settings
@@ -30,8 +31,8 @@ final class RelayFront: ProxyFront {
 
     func listen(on listeners: [(url: EndpointURL, address: ListenAddress)]) throws {
         for listener in listeners {
-            let channel = try relay.listen(on: listener.address).wait()
-            endpoints.withLock { $0.append(channel) }
+            let made = try relay.listen(on: listener.address)
+            self.listeners.withLock { $0.append(made) }
         }
     }
 
@@ -39,7 +40,7 @@ final class RelayFront: ProxyFront {
     func reload() -> String? { nil }
 
     func stop(within limit: Duration) {
-        for channel in endpoints.withLock({ $0 }) { try? channel.close().wait() }
+        for listener in listeners.withLock({ $0 }) { try? listener.close().wait() }
         try? relay.drain(within: limit).wait()
     }
 }

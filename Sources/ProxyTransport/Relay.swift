@@ -2,49 +2,35 @@ import Balancing
 import Glibc
 import HTTP2
 import NIOCore
-import NIOPosix
+import Polling
 import Synchronization
 
 /// Forwards bytes between clients and endpoints, whatever they are: TLS passes through untouched.
 public final class Relay: Sendable {
-    private let group: any EventLoopGroup
+    private let loops: [NIOLoopBound<RelayLoop>]
+    private let group: PollingEventLoopGroup
     private let gate: ConnectionGate
-    private let loops: [ObjectIdentifier: NIOLoopBound<RelayLoop>]
-    private let order: [any EventLoop]
     private let acceptedCount = Atomic<Int>(0)
     private let refusedCount = Atomic<Int>(0)
 
-    /// Output that may wait on one connection before the other side rests.
-    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 << 10, high: 128 << 10)
-    /// Grows while much comes at once and shrinks again, so that idle connections keep little.
-    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 1_024, maximum: 64 << 10)
-
-    private init(
-        _ group: any EventLoopGroup, _ gate: ConnectionGate, _ order: [any EventLoop],
-        _ loops: [ObjectIdentifier: NIOLoopBound<RelayLoop>]
-    ) {
+    private init(_ group: PollingEventLoopGroup, _ gate: ConnectionGate, _ loops: [NIOLoopBound<RelayLoop>]) {
         self.group = group
         self.gate = gate
-        self.order = order
         self.loops = loops
     }
 
     /// - Parameter balancers: one for each event loop of the group.
     public static func make(
-        group: any EventLoopGroup, balancers: [NIOLoopBound<LoopBalancer>], gate: ConnectionGate, settings: RelaySettings
+        group: PollingEventLoopGroup, balancers: [NIOLoopBound<LoopBalancer>], gate: ConnectionGate, settings: RelaySettings
     ) -> EventLoopFuture<Relay> {
-        let eventLoops = Array(group.makeIterator())
-        let made = zip(eventLoops, balancers).map { eventLoop, balancer in
-            eventLoop.submit {
-                let loop = RelayLoop(balancer.value, settings)
+        let made = zip(group.loops, balancers).map { polling, balancer in
+            polling.submit {
+                let loop = RelayLoop(polling, balancer.value, gate, settings)
                 loop.start()
-                return NIOLoopBound(loop, eventLoop: eventLoop)
+                return NIOLoopBound(loop, eventLoop: polling)
             }
         }
-        return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { loops in
-            let table = Dictionary(uniqueKeysWithValues: zip(eventLoops.map { ObjectIdentifier($0) }, loops))
-            return Relay(group, gate, eventLoops, table)
-        }
+        return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { Relay(group, gate, $0) }
     }
 
     /// Connections so far.
@@ -52,51 +38,64 @@ public final class Relay: Sendable {
     /// Connections that were one too many.
     public var refused: Int { refusedCount.load(ordering: .relaxed) }
 
-    public func listen(on address: ListenAddress, backlog: Int32 = 4_096) -> EventLoopFuture<any Channel> {
-        var bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: backlog)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.recvAllocator, value: Self.receiveAllocator)
-            .childChannelOption(.writeBufferWaterMark, value: Self.waterMark)
-            .childChannelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture { try accept(channel) }
-            }
-        if case .tcp = address { bootstrap = bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1) }
-        if address.isTCP {
-            bootstrap =
-                bootstrap
-                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .childChannelOption(.socketOption(.so_keepalive), value: 1)
-        }
+    /// The first loop accepts, and hands what it accepts to all in turn.
+    public func listen(on address: ListenAddress, backlog: Int32 = 4_096) throws -> RelayListener {
+        let descriptor: Int32
         switch address {
-        case .tcp(let host, let port): return bootstrap.bind(host: host, port: port)
+        case .tcp(let host, let port):
+            let resolved = try SocketAddress.makeAddressResolvingHost(host, port: port)
+            descriptor = try Sockets.listen(at: resolved, backlog: backlog, replacesFile: false)
         case .unix(let path, let replace):
-            return bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: replace)
-        case .descriptor(let descriptor): return bootstrap.withBoundSocket(descriptor)
+            descriptor = try Sockets.listen(
+                at: SocketAddress(unixDomainSocketPath: path), backlog: backlog, replacesFile: replace)
+        case .descriptor(let given): descriptor = try Sockets.adopt(given)
         }
+        let local = Sockets.localAddress(descriptor)
+        let polling = group.loops[0]
+        let listener = polling.submit { [self] in
+            var next = 0
+            let listener = Listener(polling, descriptor) { connection, client in
+                self.accept(connection, from: client, on: self.loops[next])
+                next = (next + 1) % self.loops.count
+            }
+            return NIOLoopBound(listener, eventLoop: polling)
+        }
+        return RelayListener(localAddress: local, polling: polling, listener: try listener.wait())
     }
 
-    private func accept(_ channel: any Channel) throws {
+    private func accept(_ descriptor: Int32, from client: SocketAddress?, on loop: NIOLoopBound<RelayLoop>) {
         guard gate.tryEnter() else {
             refusedCount.add(1, ordering: .relaxed)
-            throw ChannelError.ioOnClosedChannel
+            close(descriptor)
+            return
         }
         acceptedCount.add(1, ordering: .relaxed)
-        channel.closeFuture.whenComplete { [gate] _ in gate.leave() }
-        guard let loop = loops[ObjectIdentifier(channel.eventLoop)] else {
-            preconditionFailure("a connection was accepted on an event loop that is not of the relay's group")
+        if loop.eventLoop.inEventLoop {
+            loop.value.accept(descriptor, from: client)
+        } else {
+            loop.eventLoop.execute { loop.value.accept(descriptor, from: client) }
         }
-        try loop.value.accept(channel)
     }
 
     /// Waits until the relayed connections have ended, and ends them after `limit`. Close the listeners first.
     public func drain(within limit: Duration) -> EventLoopFuture<Void> {
-        let drained = order.map { eventLoop in
-            eventLoop.flatSubmit { [self] () -> EventLoopFuture<Void> in
-                guard let loop = loops[ObjectIdentifier(eventLoop)] else { return eventLoop.makeSucceededVoidFuture() }
-                return loop.value.drain(within: limit)
-            }
-        }
+        let drained = loops.map { loop in loop.eventLoop.flatSubmit { loop.value.drain(within: limit) } }
         return EventLoopFuture.andAllComplete(drained, on: group.any())
     }
+}
+
+/// A place where clients arrive.
+public final class RelayListener: Sendable {
+    /// nil over a unix socket.
+    public let localAddress: SocketAddress?
+    private let polling: PollingEventLoop
+    private let listener: NIOLoopBound<Listener>
+
+    fileprivate init(localAddress: SocketAddress?, polling: PollingEventLoop, listener: NIOLoopBound<Listener>) {
+        self.localAddress = localAddress
+        self.polling = polling
+        self.listener = listener
+    }
+
+    public func close() -> EventLoopFuture<Void> { polling.submit { [listener] in listener.value.close() } }
 }

@@ -1,10 +1,17 @@
 import Balancing
+import Glibc
+import HTTP2
 import NIOCore
 import NIOPosix
+import Polling
 
 /// All relayed connections of one event loop.
 final class RelayLoop: EndpointObserver {
+    let polling: PollingEventLoop
     let balancer: LoopBalancer
+    /// Where every connection reads into: what is there is passed on or copied before the next read.
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
+    private let gate: ConnectionGate
     let settings: RelaySettings
     private var connections: [RelayedConnection] = []
     /// Counts half suspicion times, so that relaying a message needs no look at the clock.
@@ -12,13 +19,16 @@ final class RelayLoop: EndpointObserver {
     private var isDraining = false
     private var whenEmpty: EventLoopPromise<Void>?
 
-    var eventLoop: any EventLoop { balancer.eventLoop }
-    var count: Int { connections.count }
+    var eventLoop: any EventLoop { polling }
 
-    init(_ balancer: LoopBalancer, _ settings: RelaySettings) {
+    init(_ polling: PollingEventLoop, _ balancer: LoopBalancer, _ gate: ConnectionGate, _ settings: RelaySettings) {
+        self.polling = polling
         self.balancer = balancer
+        self.gate = gate
         self.settings = settings
     }
+
+    deinit { buffer.deallocate() }
 
     func start() {
         balancer.observe(self)
@@ -27,18 +37,20 @@ final class RelayLoop: EndpointObserver {
         eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.lookForSilence() }
     }
 
-    func accept(_ client: any Channel) throws {
-        guard !isDraining else { throw ChannelError.ioOnClosedChannel }
-        let connection = RelayedConnection(client, loop: self)
+    /// - Parameter descriptor: a client's socket that has entered the gate.
+    func accept(_ descriptor: Int32, from client: SocketAddress?) {
+        guard !isDraining else {
+            Glibc.close(descriptor)
+            return gate.leave()
+        }
+        if client != nil { Sockets.tuneTCP(descriptor) }
+        let connection = RelayedConnection(descriptor, from: client, loop: self)
         connection.index = connections.count
         connections.append(connection)
-        do { try connection.start() } catch {
-            connection.finish(.failed)
-            throw error
-        }
     }
 
     func remove(_ connection: RelayedConnection) {
+        gate.leave()
         let last = connections.removeLast()
         if last !== connection {
             precondition(connections[connection.index] === connection, "a connection was removed that is not open")
@@ -53,24 +65,6 @@ final class RelayLoop: EndpointObserver {
 
     // MARK: Endpoints
 
-    /// A connection to an endpoint that does not read yet.
-    func connect(to address: EndpointAddress, of connection: RelayedConnection) -> EventLoopFuture<any Channel> {
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount.nanoseconds(Int64(settings.connectTimeout / .nanoseconds(1))))
-            .channelOption(.autoRead, value: false)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.recvAllocator, value: Relay.receiveAllocator)
-            .channelOption(.writeBufferWaterMark, value: Relay.waterMark)
-        if address.isUnixSocket { return bootstrap.connect(unixDomainSocketPath: address.socketPath) }
-        return
-            bootstrap
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .connect(host: address.host, port: Int(address.port))
-    }
-
-    func isOwn(_ address: SocketAddress) -> Bool { settings.ownAddresses.contains(address) }
-
     /// Over a copy each: finishing a connection removes it.
     func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
         for connection in connections.filter({ $0.endpoint == id }) { connection.finish(.moved(reason)) }
@@ -84,8 +78,7 @@ final class RelayLoop: EndpointObserver {
         let limit = UInt32(clamping: Int64(2 * (settings.lingerTime / settings.suspicionTime)))
         // Over a copy: giving up removes.
         for connection in connections {
-            connection.tellBytes()
-            connection.giveUpLingering(after: limit)
+            if !connection.tellBytes() { connection.giveUpLingering(after: limit) }
             if let id = connection.takeDebt(before: tick - 2) { balancer.suspect(id) }
         }
     }

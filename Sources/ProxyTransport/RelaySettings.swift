@@ -1,5 +1,4 @@
 import Balancing
-import NIOCore
 
 /// How the L4 relay behaves.
 public struct RelaySettings: Sendable {
@@ -8,8 +7,8 @@ public struct RelaySettings: Sendable {
     public var suspicionTime: Duration = .milliseconds(500)
     /// After both sides have ended, one that does not take what is left for it is waited for so long.
     public var lingerTime: Duration = .seconds(60)
-    /// The proxy's own listeners: a connection that arrives at one of them would go round in circles.
-    public var ownAddresses: [SocketAddress] = []
+    /// Connections from one client address belong together.
+    public var isSticky = false
     /// Called on the event loop when a connection has ended.
     public var connectionEnded: (@Sendable (RelayRecord) -> Void)?
 

@@ -1,25 +1,29 @@
 import Balancing
 import NIOCore
 import NIOPosix
+import Polling
 
 /// One client connection and the connection to an endpoint that carries it. An endpoint is chosen when the client's first bytes are
 /// here: a connection that says nothing costs no member anything. Until something was sent, an endpoint that cannot be reached is
 /// replaced by the next one. Confined to its event loop.
-final class RelayedConnection: RelayPair {
+final class RelayedConnection {
     private enum State {
         /// Nothing from the client yet.
         case silent
-        case connecting(firstBytes: ByteBuffer)
+        case connecting(firstBytes: [UInt8])
         case relaying
         case ended
     }
 
     private let loop: RelayLoop
-    private let client: any Channel
     /// Both are let go at the end, because they hold this connection.
-    private var clientSide: RelayHandler?
-    private var endpointSide: RelayHandler?
-    private var upstream: (any Channel)?
+    private var clientSide: RelaySide?
+    private var endpointSide: RelaySide?
+    private var dial: Dial?
+    /// For the log, when there is one.
+    private let clientName: String?
+    /// For the sticky policy: connections from one client address belong together.
+    private let affinity: UInt64?
     private var state = State.silent
     private(set) var endpoint: EndpointID?
     private var address: EndpointAddress?
@@ -36,38 +40,29 @@ final class RelayedConnection: RelayPair {
     /// Place in the loop's list.
     var index = 0
 
-    init(_ client: any Channel, loop: RelayLoop) {
-        self.client = client
+    /// - Parameters:
+    ///   - descriptor: of the client's socket, which is the connection's from now on.
+    ///   - client: nil over a unix socket.
+    init(_ descriptor: Int32, from client: SocketAddress?, loop: RelayLoop) {
         self.loop = loop
         began = loop.eventLoop.now
+        clientName = loop.settings.connectionEnded == nil ? nil : client?.description ?? "unix"
+        affinity = loop.settings.isSticky ? client?.ipAddress.map(Self.hash) : nil
+        clientSide = RelaySide(descriptor, self, loop, isClientSide: true)
     }
 
-    func start() throws {
-        let side = RelayHandler(self, isClientSide: true)
-        clientSide = side
-        try client.pipeline.syncOperations.addHandler(side)
+    private static func hash(_ text: String) -> UInt64 {
+        text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 
     // MARK: Connecting
 
-    func clientSpoke(_ bytes: ByteBuffer) {
-        switch state {
-        case .silent:
-            // Reading rests until the endpoint takes what is here: that bounds what is kept.
-            client.setOption(.autoRead, value: false).assumeIsolated().whenFailure { _ in }
-            state = .connecting(firstBytes: bytes)
-            connect()
-        case .connecting(var first):
-            var more = bytes
-            first.writeBuffer(&more)
-            state = .connecting(firstBytes: first)
-        case .relaying, .ended: break
-        }
-    }
+    var isSilent: Bool { if case .silent = state { true } else { false } }
 
-    /// The client has said all it will before it was connected; the endpoint hears so once it is.
-    func inputEndedEarly() {
-        if case .silent = state { finish(.closedByClient) }
+    /// The first bytes. The client's side rests until the endpoint takes them: that bounds what is kept.
+    func clientSpoke(_ bytes: [UInt8]) {
+        state = .connecting(firstBytes: bytes)
+        connect()
     }
 
     private func connect() {
@@ -80,51 +75,42 @@ final class RelayedConnection: RelayPair {
         self.address = address
         loop.balancer.began(id)
         let started = loop.eventLoop.now
-        loop.connect(to: address, of: self).assumeIsolated().whenComplete { result in
+        let dial = Dial(loop.polling, limit: loop.settings.connectTimeout) { [unowned self] result in
+            self.dial = nil
             switch result {
-            case .success(let channel): self.connected(channel, id, started)
-            case .failure(let error): self.notConnected(id, error)
+            case .success(let descriptor): connected(descriptor, id, started)
+            case .failure(let failure): notConnected(id, failure)
             }
         }
+        // Before it begins, because it may fail at once.
+        self.dial = dial
+        if address.isUnixSocket {
+            dial.connect(toSocket: address.socketPath)
+        } else {
+            dial.connect(to: address.host, port: Int(address.port), lookUp: .singleton)
+        }
     }
 
-    /// Which connection this is, for the sticky policy: connections from one client address belong together.
-    private var affinity: UInt64? {
-        guard let text = client.remoteAddress?.ipAddress else { return nil }
-        return text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    }
-
-    private func notConnected(_ id: EndpointID, _ error: any Error) {
-        let isTimeout = if case ChannelError.connectTimeout = error { true } else { false }
+    private func notConnected(_ id: EndpointID, _ failure: Dial.Failure) {
+        let isTimeout = if case .timedOut = failure { true } else { false }
         loop.balancer.finished(id, isTimeout ? .connectTimedOut : .connectFailed)
         endpoint = nil
-        if case .connecting = state { connect() }
+        connect()
     }
 
-    private func connected(_ channel: any Channel, _ id: EndpointID, _ started: NIODeadline) {
+    private func connected(_ descriptor: Int32, _ id: EndpointID, _ started: NIODeadline) {
         guard case .connecting(let firstBytes) = state, let clientSide else {
-            channel.close(promise: nil)
-            return
+            preconditionFailure("a connection that has ended still connects")
         }
-        if let remote = channel.remoteAddress, loop.isOwn(remote) {
-            channel.close(promise: nil)
-            return notConnected(id, ChannelError.connectPending)
-        }
-        let side = RelayHandler(self, isClientSide: false)
-        do { try channel.pipeline.syncOperations.addHandler(side) } catch {
-            channel.close(promise: nil)
-            return notConnected(id, error)
-        }
+        let side = RelaySide(descriptor, self, loop, isClientSide: false)
         loop.balancer.answered(id, latency: .nanoseconds((loop.eventLoop.now - started).nanoseconds))
-        upstream = channel
         endpointSide = side
         state = .relaying
         clientSide.join(side)
-        count(firstBytes.readableBytes, fromClient: true)
-        side.write(firstBytes)
-        if clientSide.inputEnded { side.endOutput() }
-        client.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in }
-        channel.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in }
+        count(firstBytes.count, fromClient: true)
+        firstBytes.withUnsafeBytes { side.write($0) }
+        clientSide.goOn()
+        side.goOn()
     }
 
     // MARK: Relaying
@@ -140,11 +126,13 @@ final class RelayedConnection: RelayPair {
     }
 
     /// Adds what was relayed since the last time to the endpoint's counters: too much to do for each message.
-    func tellBytes() {
-        guard let endpoint, sentBytes + receivedBytes > toldBytes.sent + toldBytes.received else { return }
+    /// - Returns: whether there was any.
+    @discardableResult func tellBytes() -> Bool {
+        guard let endpoint, sentBytes + receivedBytes > toldBytes.sent + toldBytes.received else { return false }
         loop.balancer.countBytes(
             endpoint, sent: Int(sentBytes - toldBytes.sent), received: Int(receivedBytes - toldBytes.received))
         toldBytes = (sentBytes, receivedBytes)
+        return true
     }
 
     /// The endpoint has owed an answer since before that tick. Told once: an endpoint that rightly says nothing (a watch without
@@ -157,58 +145,62 @@ final class RelayedConnection: RelayPair {
 
     // MARK: The end
 
+    /// All that one side said has been handed to the kernel for the other side.
     func directionEnded() {
         guard let clientSide, let endpointSide else { return }
         if firstEnd == nil { firstEnd = endpointSide.outputEnded ? .closedByClient : .closedByEndpoint }
         if clientSide.outputEnded, endpointSide.outputEnded { finish(firstEnd ?? .closedByClient) }
     }
 
-    /// Called each tick: both sides have said all, and one does not take what is left for it.
+    /// Called each tick in which nothing has moved: when both sides have said all, one does not take what is left for it.
     func giveUpLingering(after ticks: UInt32) {
-        guard let clientSide, let endpointSide, clientSide.inputEnded, endpointSide.inputEnded else { return }
+        guard let clientSide, let endpointSide, clientSide.isAtItsEnd, endpointSide.isAtItsEnd else { return }
         lingered += 1
         if lingered > ticks { finish(.failed) }
     }
 
-    func broke(clientSide isClient: Bool) {
-        guard let clientSide, let endpointSide, (isClient ? clientSide : endpointSide).inputEnded else {
-            return finish(isClient ? .closedByClient : .failed)
+    /// A side is gone, and it is not known whether it had said all.
+    func broke(_ side: RelaySide) {
+        guard endpointSide != nil, side.inputEnded else {
+            return finish(side === clientSide ? .closedByClient : .failed)
         }
         // It had said all before: the other side still gets that, and only what it says itself is lost.
-        (isClient ? clientSide : endpointSide).giveUpOutput()
+        side.giveUpOutput()
         directionEnded()
     }
 
     func finish(_ end: RelayEnd) {
         if case .ended = state { return }
-        let wasRelaying = if case .relaying = state { true } else { false }
+        let outcome = outcome(of: end)
         state = .ended
+        dial?.cancel()
+        dial = nil
         tellBytes()
-        if let endpoint, wasRelaying { loop.balancer.finished(endpoint, outcome(of: end)) }
+        if let endpoint { loop.balancer.finished(endpoint, outcome) }
         if end == .noEndpoint { loop.balancer.countWithoutEndpoint() }
         close(isWhole: clientSide?.outputEnded == true && endpointSide?.outputEnded == true)
         loop.remove(self)
         loop.settings.connectionEnded?(
             RelayRecord(
-                client: client.remoteAddress?.description ?? "unknown", endpoint: address, sentBytes: sentBytes,
+                client: clientName ?? "unknown", endpoint: address, sentBytes: sentBytes,
                 receivedBytes: receivedBytes, duration: .nanoseconds((loop.eventLoop.now - began).nanoseconds),
                 attempts: tried.count, end: end))
     }
 
     /// A stream that is cut must look cut on both sides: bytes that nobody understands here may have no other sign of their end.
     private func close(isWhole: Bool) {
-        clientSide?.part()
-        clientSide = nil
-        endpointSide = nil
-        for side in [client, upstream] {
-            if isWhole { side?.close(promise: nil) } else { side?.reset() }
+        for side in [clientSide, endpointSide] {
+            guard let side else { continue }
+            if !isWhole { Sockets.resetWhenClosed(side.descriptor) }
+            side.close()
         }
-        upstream = nil
+        (clientSide, endpointSide) = (nil, nil)
     }
 
     /// A connection that an endpoint closed without a word after it got some failed there.
     private func outcome(of end: RelayEnd) -> Outcome {
         switch end {
+        case _ where endpointSide == nil: .abandoned
         case .closedByEndpoint, .failed: receivedBytes == 0 && sentBytes > 0 ? .connectionLost : .succeeded
         case .moved, .draining, .noEndpoint: .abandoned
         case .closedByClient: receivedBytes > 0 ? .succeeded : .abandoned

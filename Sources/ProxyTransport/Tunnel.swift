@@ -5,7 +5,7 @@ import NIOPosix
 
 /// A client that asked for another protocol (WebSocket, or whatever `upgrade` names) and a member, joined byte by byte: what they say
 /// to each other from the request on is theirs alone. Confined to one event loop; its two handlers keep it alive.
-final class Tunnel: RelayPair {
+final class Tunnel {
     private let balancer: LoopBalancer
     private let endpoint: EndpointID
     private let exchange: HTTPExchange
@@ -14,7 +14,7 @@ final class Tunnel: RelayPair {
     private let whenClosed: (Tunnel) -> Void
     private var client: (any Channel)?
     private var member: (any Channel)?
-    private var sides: (client: RelayHandler, member: RelayHandler)?
+    private var sides: (client: TunnelSide, member: TunnelSide)?
     private var hasEnded = false
 
     init(
@@ -67,7 +67,7 @@ final class Tunnel: RelayPair {
             return finish(.abandoned)
         }
         (client, member) = (taken, channel)
-        let (clientSide, memberSide) = (RelayHandler(self, isClientSide: true), RelayHandler(self, isClientSide: false))
+        let (clientSide, memberSide) = (TunnelSide(self, isClientSide: true), TunnelSide(self, isClientSide: false))
         do {
             try channel.pipeline.syncOperations.addHandler(memberSide)
             try taken.pipeline.syncOperations.addHandler(clientSide)
@@ -85,16 +85,16 @@ final class Tunnel: RelayPair {
         taken.read()
     }
 
-    // MARK: RelayPair
+    // MARK: What its sides tell
 
-    func clientSpoke(_ bytes: ByteBuffer) {}
-    func inputEndedEarly() {}
     func count(_ bytes: Int, fromClient: Bool) { if fromClient { note?.requestBytes(bytes) } else { note?.responseBytes(bytes) } }
 
+    /// All that one side said has been handed to the kernel for the other side.
     func directionEnded() {
         if let sides, sides.client.outputEnded, sides.member.outputEnded { close() }
     }
 
+    /// A side is gone, and it is not known whether it had said all.
     func broke(clientSide: Bool) {
         guard let sides else { return failed(.connectionLost) }
         let side = clientSide ? sides.client : sides.member

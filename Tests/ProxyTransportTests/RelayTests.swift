@@ -2,7 +2,7 @@ import Balancing
 import Glibc
 import HTTP2
 import NIOCore
-import NIOPosix
+import Polling
 import Synchronization
 import Testing
 
@@ -92,7 +92,7 @@ import Testing
 
 /// A relay with one endpoint, whose listener belongs to the test.
 private final class RelayRig {
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let group = PollingEventLoopGroup(numberOfThreads: 1)
     private let relay: Relay
     private let balancer: NIOLoopBound<LoopBalancer>
     private let gate = ConnectionGate(limit: 10)
@@ -108,9 +108,9 @@ private final class RelayRig {
         change(&settings)
         balancer = try makeBalancer(group.next(), [servingEndpoint(0, endpoint.port)])
         relay = try Relay.make(group: group, balancers: [balancer], gate: gate, settings: settings).wait()
-        port = try relay.listen(on: .tcp(host: "127.0.0.1", port: 0)).wait().localAddress?.port ?? 0
+        port = try relay.listen(on: .tcp(host: "127.0.0.1", port: 0)).localAddress?.port ?? 0
         path = "/tmp/quorate-relay-\(getpid())-\(port)"
-        _ = try relay.listen(on: .unix(path: path, replaceExisting: true)).wait()
+        _ = try relay.listen(on: .unix(path: path, replaceExisting: true))
     }
 
     deinit {

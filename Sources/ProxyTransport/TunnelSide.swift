@@ -1,41 +1,28 @@
 import Glibc
 import NIOCore
 
-/// What two joined sides tell of: a relayed connection, or a tunnel.
-protocol RelayPair: AnyObject {
-    /// Bytes of the client that there is nobody to hand to yet.
-    func clientSpoke(_ bytes: ByteBuffer)
-    /// The client ended its side before there was anybody to tell.
-    func inputEndedEarly()
-    func count(_ bytes: Int, fromClient: Bool)
-    /// All that one side said has been handed to the kernel for the other side.
-    func directionEnded()
-    /// A side is gone, and it is not known whether it had said all.
-    func broke(clientSide: Bool)
-}
-
-/// One side of two joined connections: what it reads goes to the other side, and it reads only while the other side takes more.
-final class RelayHandler: ChannelDuplexHandler {
+/// One side of a tunnel: what it reads goes to the other side, and it reads only while the other side takes more.
+final class TunnelSide: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let pair: any RelayPair
+    private let tunnel: Tunnel
     private let isClientSide: Bool
     private var context: ChannelHandlerContext?
-    private var partner: RelayHandler?
+    private var partner: TunnelSide?
     private var readWasAsked = false
     private var wroteToPartner = false
     private(set) var inputEnded = false
     /// Everything that was to be written here has been, up to the other side's end.
     private(set) var outputEnded = false
 
-    init(_ pair: any RelayPair, isClientSide: Bool) {
-        self.pair = pair
+    init(_ tunnel: Tunnel, isClientSide: Bool) {
+        self.tunnel = tunnel
         self.isClientSide = isClientSide
     }
 
-    func join(_ partner: RelayHandler) {
+    func join(_ partner: TunnelSide) {
         self.partner = partner
         partner.partner = self
     }
@@ -51,11 +38,8 @@ final class RelayHandler: ChannelDuplexHandler {
     // MARK: This side
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let partner else {
-            if isClientSide { pair.clientSpoke(unwrapInboundIn(data)) }
-            return
-        }
-        pair.count(unwrapInboundIn(data).readableBytes, fromClient: isClientSide)
+        guard let partner else { return }
+        tunnel.count(unwrapInboundIn(data).readableBytes, fromClient: isClientSide)
         wroteToPartner = true
         partner.context?.write(data, promise: nil)
     }
@@ -88,20 +72,19 @@ final class RelayHandler: ChannelDuplexHandler {
     private func noteInputEnd() {
         guard !inputEnded else { return }
         inputEnded = true
-        guard let partner else { return pair.inputEndedEarly() }
-        partner.endOutput()
+        partner?.endOutput()
     }
 
     /// Once this side's output has been ended, NIO tells an honest end of its input only by closing the channel; what breaks it is told
     /// by an error before that.
     func channelInactive(context: ChannelHandlerContext) {
-        if outputEnded { noteInputEnd() } else { pair.broke(clientSide: isClientSide) }
+        if outputEnded { noteInputEnd() } else { tunnel.broke(clientSide: isClientSide) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Half a connection that the other side has closed wholly cannot be closed again: nothing is wrong.
         if case ChannelError.outputClosed = error { return }
-        pair.broke(clientSide: isClientSide)
+        tunnel.broke(clientSide: isClientSide)
     }
 
     // MARK: For the other side
@@ -124,7 +107,7 @@ final class RelayHandler: ChannelDuplexHandler {
         written.futureResult.assumeIsolated().whenSuccess { [self] in
             outputEnded = true
             if !inputEnded { self.context?.close(mode: .output, promise: nil) }
-            pair.directionEnded()
+            tunnel.directionEnded()
         }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
