@@ -33,6 +33,7 @@ public final class WatchService {
         self.eventLoop = eventLoop
         let published = member.published
         hub = WatchHub(view: published.view, header: published.status.header, settings: settings)
+        hub.rest()
     }
 
     /// For metrics; after whatever may have changed it.

@@ -11,7 +11,7 @@ extension WatchHub {
                 synced.remove(watcher)
                 fallBehind(watcher, next: from)
             }
-            position = view.currentRevision
+            position = newestRevision
             return
         }
         let reached = try scan(from: from) { key, body in synced.forEach(watching: key, body) }
@@ -71,7 +71,7 @@ extension WatchHub {
         find: (UnsafeRawBufferPointer, (Watcher) -> Void) -> Void
     ) throws(StoreError) -> Int64 {
         events.removeAll()
-        let through = limit ?? view.currentRevision
+        let through = limit ?? newestRevision
         var reader = try view.reader()
         var previous = try view.reader()
         var reached = through
@@ -145,7 +145,7 @@ extension WatchHub {
         let pending = watcher.pending
         while at < pending.count {
             response.removeAll(keepingAtMost: 1 << 20)
-            appendHeader(revision: view.currentRevision, id: watcher.id)
+            appendHeader(revision: newestRevision, id: watcher.id)
             let first = at
             let headLength = response.count
             var size = headLength

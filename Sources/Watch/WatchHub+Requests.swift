@@ -26,7 +26,7 @@ extension WatchHub {
             return
         }
         let id = request.watchId == 0 ? nextFreeID(stream) : request.watchId
-        let newest = view.currentRevision
+        let newest = newestRevision
         let start = request.startRevision == 0 ? newest + 1 : request.startRevision
         let watcher = Watcher(id: id, request: request, range: range, next: start, stream: stream)
         stream.watchers[id] = watcher
@@ -66,7 +66,7 @@ extension WatchHub {
     public func progressTick() {
         for stream in streams where stream.output.isWritable {
             for watcher in stream.orderedWatchers where watcher.wantsProgress {
-                if watcher.idleSinceTick, hasHeardAll(watcher), position == view.currentRevision {
+                if watcher.idleSinceTick, hasHeardAll(watcher), position == newestRevision {
                     respond(on: stream, id: watcher.id)
                 }
                 watcher.idleSinceTick = true
@@ -76,7 +76,7 @@ extension WatchHub {
 
     /// A stream's progress request is answered once all its watchers have been told everything up to the revision in the answer.
     func answerProgressRequests() {
-        guard position == view.currentRevision else { return }
+        guard position == newestRevision else { return }
         for stream in streams where stream.progressRequested && stream.output.isWritable {
             guard stream.watchers.values.allSatisfy({ hasHeardAll($0) }) else { continue }
             stream.progressRequested = false
@@ -93,7 +93,7 @@ extension WatchHub {
         reason: String = ""
     ) {
         response.removeAll(keepingAtMost: 1 << 20)
-        appendHeader(revision: revision ?? view.currentRevision, id: id)
+        appendHeader(revision: revision ?? newestRevision, id: id)
         response.field(3, created)
         response.field(4, canceled)
         response.field(5, compactRevision)

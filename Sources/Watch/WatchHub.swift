@@ -27,7 +27,10 @@ public final class WatchHub {
     var streams: [WatchStream] = []
     /// The newest revision that synced watchers have been told of.
     var position: Int64
-    var view: ReadView
+    /// nil while nobody watches: whoever held on to an old state would keep its pages from being used again.
+    private var heldView: ReadView?
+    public private(set) var newestRevision: Int64
+    private var generation: UInt64
     var events = EventTable()
     var touched: [Watcher] = []
     var response = ByteWriter(capacity: 4096)
@@ -37,13 +40,19 @@ public final class WatchHub {
 
     /// `header` names the answering member; its revision is filled in per response.
     public init(view: ReadView, header: ResponseHeader, settings: Settings = Settings()) {
-        self.view = view
+        heldView = view
+        newestRevision = view.currentRevision
+        generation = view.generation
         self.header = header
         self.settings = settings
         position = view.currentRevision
     }
 
-    public var newestRevision: Int64 { view.currentRevision }
+    var view: ReadView {
+        guard let heldView else { preconditionFailure("whoever watches sees a state") }
+        return heldView
+    }
+
     public var watcherCount: Int { synced.count + unsynced.count }
     public var slowWatcherCount: Int { unsynced.count }
     public var streamCount: Int { streams.count }
@@ -58,14 +67,23 @@ public final class WatchHub {
     public func close(_ stream: WatchStream) {
         for watcher in stream.orderedWatchers { forget(watcher) }
         streams.removeAll { $0 === stream }
+        if streams.isEmpty { rest() }
+    }
+
+    /// Lets go of the state while nobody watches. Follow with ``advance(to:term:)`` before the next stream is opened.
+    public func rest() {
+        precondition(streams.isEmpty, "somebody watches")
+        heldView = nil
     }
 
     /// Makes newer history visible; follow with ``step()``.
     public func advance(to view: ReadView, term: UInt64) {
         // States may be told twice, and out of order when one was fetched and another is on its way.
-        guard view.currentRevision >= self.view.currentRevision else { return }
-        let hasHole = view.generation != self.view.generation && position + 1 < view.compactRevision
-        self.view = view
+        guard heldView == nil || view.currentRevision >= newestRevision else { return }
+        let hasHole = view.generation != generation && position + 1 < view.compactRevision
+        heldView = view
+        newestRevision = view.currentRevision
+        generation = view.generation
         header.raftTerm = term
         if hasHole { leaveSynced() }
         // Nobody is told of what happened while nobody watched.
@@ -90,7 +108,7 @@ public final class WatchHub {
     }
 
     /// Synced watchers have not been told of everything.
-    public var hasNews: Bool { position < view.currentRevision }
+    public var hasNews: Bool { !isEmpty && position < newestRevision }
 
     /// A slice for the synced watchers.
     public func stepSynced() throws(StoreError) {
