@@ -5,8 +5,8 @@ import Raft
 /// What a member holds in memory stays within what is stated, and what belongs to requests goes when they do.
 final class MemoryChecker {
     private let catchUpEntries: LogIndex
-    /// Entries that may be applied in one turn before the log is looked at again.
-    private static let slack: LogIndex = 500
+    /// Entries that may be applied in one turn before the log is looked at again: all that clients asked for while a member stood still.
+    private static let slack: LogIndex = 2000
     /// With a snapshot on its way (`Member.largestHeldBack`).
     private static let largestHeldBack: LogIndex = 100_000
     /// As those who feed a member see to it: `ParkedProposals.largestCount`, `RaftConfiguration.maximumPendingReads`.

@@ -99,7 +99,13 @@ final class QuotaChecker {
             try run.throwEarly()
             if run.log.model.shortOfSpace.isEmpty, isBelow { return }
         }
-        throw Violation("quota", "NOSPACE of \(run.log.model.shortOfSpace.sorted()) is not lifted after making room")
+        guard run.log.model.shortOfSpace.isEmpty else {
+            throw Violation("quota", "NOSPACE of \(run.log.model.shortOfSpace.sorted()) is not lifted after making room")
+        }
+        let sizes = run.driver.membership.present.compactMap(\.published?.status).map { status in
+            "m\(status.memberID) \(status.pageFileSize), \(status.pageFileSizeInUse) in use"
+        }
+        throw Violation("quota", "files stay large after making room, for a quota of \(quota): \(sizes)")
     }
 
     private var isBelow: Bool {

@@ -95,6 +95,7 @@ final class MemberProcess {
         published = first
         publishedBefore = first
         hub = WatchHub(view: first.view, header: first.status.header)
+        hub.rest()
         busyUntil = now
         self.requestIDs = requestIDs
         injectedFailuresAtStart = failures

@@ -60,6 +60,7 @@ extension SimulationRun {
     }
 
     func deliver(_ process: MemberProcess) throws {
+        guard !process.hub.isEmpty else { return }
         process.hub.advance(to: process.published.view, term: process.published.status.term)
         do { while try process.hub.step() {} } catch { throw Violation("watch", "\(error)") }
     }

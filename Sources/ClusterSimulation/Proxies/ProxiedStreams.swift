@@ -59,6 +59,10 @@ final class ProxiedWatcher {
     }
 
     private func take(_ response: WatchResponse, _ encoded: [UInt8]) throws {
+        run.cluster.say {
+            "\(call.map { "\($0)" } ?? "a call") tells of watch \(response.watchId): \(response.events.count) events at "
+                + "\(response.header?.revision ?? 0)\(response.created ? ", created" : "")\(response.canceled ? ", canceled" : "")"
+        }
         if response.created {
             guard !waiting.isEmpty else { throw Violation("proxy-watch", "a watch was created that nobody asked for") }
             let session = waiting.removeFirst()

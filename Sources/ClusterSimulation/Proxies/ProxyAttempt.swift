@@ -166,12 +166,12 @@ final class ProxyAttempt {
             return
         }
         if watch == nil {
-            watch = FrontWatch(process.hub) { [weak self] bytes in self?.fromMember?.put(.bytes(bytes)) }
             process.hub.advance(to: process.published.view, term: process.published.status.term)
+            watch = FrontWatch(process.hub) { [weak self] bytes in self?.fromMember?.put(.bytes(bytes)) }
         }
         if upstream.temper == .lying { watch?.lie = .otherID }
         if upstream.temper == .repeating { watch?.lie = .earlier }
-        watch?.handle(request)
+        watch?.handle(request, compactRevision: process.published.view.compactRevision)
     }
 
     /// One after the other, so that answers come in order. A member that does not lead asks the one that does.
@@ -212,13 +212,15 @@ final class FrontWatch: WatchOutput {
         stream = hub.open(self)
     }
 
-    func handle(_ request: WatchRequest) {
+    func handle(_ request: WatchRequest, compactRevision: Int64) {
         guard let stream else { return }
         var request = request
         if let lie, case .createRequest(var create) = request.requestUnion, create.watchId > 0 {
             switch lie {
             case .otherID: create.watchId += 1000
-            case .earlier: create.startRevision = max(1, create.startRevision - 1)
+            // Not what is compacted: the client would be sent back and forth.
+            case .earlier where create.startRevision > max(1, compactRevision): create.startRevision -= 1
+            case .earlier: break
             }
             request = WatchRequest(requestUnion: .createRequest(create))
         }

@@ -198,7 +198,7 @@ final class ProxyWorkload {
         let caughtUp = try cluster.run(within: .seconds(30)) { [unowned self] _ in watchers.allSatisfy(\.isCaughtUp) }
         try run.throwEarly()
         guard caughtUp else {
-            let behind = watchers.filter { !$0.isCaughtUp }.map(\.summary)
+            let behind = watchers.filter { !$0.isCaughtUp }.map(\.summary) + proxies.map(\.summary)
             throw Violation("proxy-starved", "watchers at proxies do not catch up: \(behind)")
         }
         for keeper in keepers { try keeper.askAfterHealing() }

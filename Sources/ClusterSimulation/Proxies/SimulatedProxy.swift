@@ -118,6 +118,13 @@ final class SimulatedProxy {
         try ledger.retried(now: cluster.now)
     }
 
+    /// How its endpoints stand, for people.
+    var summary: String {
+        monitor.status(now: cluster.now).map { endpoint in
+            "\(endpoint.address) \(endpoint.standing.name), \(upstream(at: endpoint.address).map { "\($0.temper)" } ?? "nobody")"
+        }.joined(separator: "; ")
+    }
+
     // MARK: calls
 
     func opened(_ call: ProxyCall) {
