@@ -28,12 +28,3 @@ int clinux_accept4(int descriptor, void *address, unsigned int *length, int flag
 
 int pthread_setname_np(pthread_t thread, const char *name);
 static inline void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
-
-// Tells the processor that the caller is waiting for another one's store.
-static inline void clinux_spin_hint(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("yield");
-#endif
-}

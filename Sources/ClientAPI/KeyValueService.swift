@@ -101,7 +101,9 @@ final class KeyValueService {
         let id = member.nextRequestID()
         let payload = InternalRaftRequest.wrap(message, as: kind, id: id)
         if payload.count > limits.requestBytes { return stream.refuse(.requestTooLarge) }
-        member.submit(.propose(payload: payload, id: id, afterCompaction: afterCompaction)) { answer in
+        // Transactions may read, and deletions remove, a great many keys.
+        member.submit(.propose(payload: payload, id: id, afterCompaction: afterCompaction), isShortWrite: kind == .put) {
+            answer in
             if let sheltered, case .applied(.response(let bytes)) = answer, let response = try? TxnResponse(decoding: bytes) {
                 stream.answer(sheltered.answer(response))
             } else {

@@ -24,8 +24,9 @@ public enum LeaderQuestion: Equatable, Sendable {
 public protocol MemberPort: AnyObject, Sendable {
     /// The newest published state; from any thread.
     var published: Published { get }
-    /// Hands requests over, many at a time; answers come back to the loop each names.
-    func post(_ requests: [ClientRequest])
+    /// Hands requests over, many at a time; answers come back to the loop each names. `mayTakeTurn`: the calling loop has nothing else to do
+    /// and may wait for the member's disk itself, where that is quick.
+    func post(_ requests: [ClientRequest], mayTakeTurn: Bool)
     /// How long the member has been at one turn, once that is longer than an election timeout: its disk hangs, and in a cluster
     /// another leader may have been elected meanwhile. nil while it makes progress.
     var stall: Instant.Span? { get }
@@ -60,8 +61,9 @@ public final class LoopMember {
     /// Requests so far that went to the member or read its state; tells an idle loop from a busy one.
     private(set) var handled: UInt64 = 0
     private var handledBefore: UInt64 = 0
-    /// Told how many requests each burst held.
-    public var onBurst: ((Int) -> Void)?
+    private var loneWrites = LoneWrites()
+    /// The outbox waits for the end of this turn of the loop.
+    private var isGathering = false
     private var burst: (published: Published, reader: Reader)?
 
     /// `milliseconds`: wall clock at start, so that request ids differ from those of an earlier run.
@@ -75,8 +77,11 @@ public final class LoopMember {
     public func nextRequestID() -> UInt64 { ids.next() }
 
     /// A stalled member gets no more requests: what was never proposed is certain not to happen, so the client may ask elsewhere.
-    public func submit(_ command: MemberCommand, _ completion: @escaping Completion) {
+    ///
+    /// `isShortWrite`: the member is done with it in no time once it is on the disk.
+    public func submit(_ command: MemberCommand, isShortWrite: Bool = false, _ completion: @escaping Completion) {
         handled &+= 1
+        if isShortWrite { loneWrites.add() }
         guard port.stall == nil else { return refused.append(completion) }
         nextNumber &+= 1
         var isRead = false
@@ -119,17 +124,32 @@ public final class LoopMember {
     /// Hands over what the burst gathered, and lets its view go.
     public func endBurst() {
         burst = nil
-        if !outbox.isEmpty {
-            port.post(outbox)
-            outbox.removeAll(keepingCapacity: true)
+        if handled != handledBefore {
+            loneWrites.endBurst(requests: handled &- handledBefore, unanswered: completions.count)
+            handledBefore = handled
+        }
+        if !outbox.isEmpty, !isGathering {
+            if loneWrites.areTheRule { gather() } else { handOver() }
         }
         while !refused.isEmpty {
             let turnedAway = refused
             refused.removeAll()
             for completion in turnedAway { completion(.refused(.noLeader)) }
         }
-        onBurst?(Int(handled &- handledBefore))
-        handledBefore = handled
+    }
+
+    private func handOver() {
+        port.post(outbox, mayTakeTurn: loneWrites.areTheRule && outbox.count == 1)
+        outbox.removeAll(keepingCapacity: true)
+    }
+
+    /// Waits for what other connections have sent meanwhile: should the member take its turn on this loop, everybody on it waits.
+    private func gather() {
+        isGathering = true
+        eventLoop.assumeIsolated().execute { [self] in
+            isGathering = false
+            handOver()
+        }
     }
 
     public func deliver(_ answers: [(request: UInt64, answer: MemberAnswer)]) {

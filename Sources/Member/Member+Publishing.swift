@@ -49,5 +49,5 @@ extension Member {
     }
 
     /// No other member votes: whatever this one decides is decided.
-    var isOnlyVoter: Bool { confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty }
+    public var isOnlyVoter: Bool { confState.voters == [settings.memberID] && confState.votersOutgoing.isEmpty }
 }

@@ -91,10 +91,6 @@ final class LoopServices {
                 versions.count(procedure, stream)
             })
         self.link = link
-        if listener == .client {
-            let linger = LoopLinger(loop.eventLoop)
-            link.onBurst = { if member.mayLinger { linger.served(requests: $0) } }
-        }
         let isForGRPCOnly = listener == .client && serving.isSplit
         http =
             isForGRPCOnly ? nil : HealthRouter(serving.pages, member: link, listener: listener, access: serving.access)

@@ -55,7 +55,8 @@ public final class MemberDaemon: Sendable {
     }
 
     /// Event loops for clients: one a core, at most four, as the member thread needs a core of its own.
-    static var loopCount: Int { max(1, min(System.coreCount, 4)) }
+    /// Asked once: the answer takes the system two files.
+    static let loopCount = max(1, min(System.coreCount, 4))
 
     var remotes: [MemberRecord] { known.withLock { $0 } }
     func joins(_ members: [MemberRecord]) { known.withLock { $0 = members } }

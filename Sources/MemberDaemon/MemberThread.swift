@@ -34,10 +34,8 @@ protocol PeerLink: AnyObject, Sendable {
 final class MemberThread: MemberPort {
     private struct Incoming {
         var inbox = Inbox()
-        /// The thread has nothing in hand: it sleeps, or looks out for work.
+        /// The thread has nothing in hand and sleeps.
         var isParked = false
-        /// It sleeps.
-        var isAsleep = false
         var isStopping = false
         var failure: MemberFailure?
         var isStalled = false
@@ -47,10 +45,7 @@ final class MemberThread: MemberPort {
 
     private let incoming = Mutex(Incoming())
     private let signal = WakeSignal()
-    /// Changes whenever something came in, for a thread that looks out for it.
-    private let arrivals = Atomic<UInt64>(0)
     private let shared = SharedMember()
-    private let isAlone = Atomic(false)
     private let current: Mutex<Published>
     private let mailboxes = Mutex<[LoopMailbox?]>([])
     private let pages: PageThread
@@ -61,6 +56,8 @@ final class MemberThread: MemberPort {
     private let onEnd: @Sendable (MemberFailure?) -> Void
     let pulse = LoopPulse("member thread")
     private let peers = Mutex<(any PeerLink)?>(nil)
+    /// The members that `peers` was told of.
+    private let announced = Mutex<MembershipRecord?>(nil)
     /// Messages of other members that wait for the next turn (etcd's `maxPendingProposals` holds as many).
     private static let largestMessageCount = 4096
     /// Since when the present turn has been under way.
@@ -86,10 +83,6 @@ final class MemberThread: MemberPort {
 
     var published: Published { current.withLock { $0 } }
 
-    /// Whether threads may look out for work before they sleep: not on a single core, and not where a request has to wait for other members
-    /// anyway, which may be on the same cores.
-    var mayLinger: Bool { isAlone.load(ordering: .relaxed) }
-
     var stall: Instant.Span? {
         guard !turns.isAtRest, let taken = turns.stall(at: SystemClock.now(), patience: electionTimeout) else { return nil }
         // An only voter has nobody to hand its clients to, so a short election timeout is no reason to refuse them early.
@@ -97,10 +90,11 @@ final class MemberThread: MemberPort {
     }
     private static let patienceAlone = Instant.Span.seconds(1)
 
-    func post(_ requests: [ClientRequest]) {
+    func post(_ requests: [ClientRequest], mayTakeTurn: Bool) {
         var inbox = Inbox()
         inbox.requests = requests
-        if !tookBriefTurn(inbox) { add { $0.inbox.requests += requests } }
+        if tookBriefTurn(inbox) || mayTakeTurn && tookTurn(inbox) { return }
+        add { $0.inbox.requests += requests }
     }
     func committed(_ commit: PageCommit) { add { $0.inbox.commits.append(commit) } }
     func fail(_ reason: String) { fail(.store(reason)) }
@@ -142,27 +136,49 @@ final class MemberThread: MemberPort {
     private func add(_ change: (inout Incoming) -> Void) {
         let wasAsleep = incoming.withLock { state in
             change(&state)
-            defer { (state.isParked, state.isAsleep) = (false, false) }
-            return state.isAsleep
+            defer { state.isParked = false }
+            return state.isParked
         }
-        arrivals.wrappingAdd(1, ordering: .releasing)
         if wasAsleep { signal.wake() }
     }
 
-    /// Takes a turn on the thread that `inbox` arrived on, if it is a brief one and the member thread sleeps, so that what came before
-    /// has been dealt with.
+    /// Takes a turn on the thread that `inbox` arrived on, if it is a brief one.
     private func tookBriefTurn(_ inbox: Inbox) -> Bool {
-        guard inbox.isBrief, incoming.withLock({ $0.isParked }) else { return false }
+        guard inbox.isBrief else { return false }
+        return tookInstead { member, _, now throws(MemberFailure) in
+            guard let output = try member.briefTurn(inbox, now: now) else { return false }
+            answer(output.answers, nil)
+            if let wake = output.nextWake { wakeThread(by: wake) }
+            return true
+        }
+    }
+
+    /// Takes a whole turn on the thread that `inbox` arrived on, if nothing but this member's disk decides how long it takes, and that is
+    /// quick.
+    private func tookTurn(_ inbox: Inbox) -> Bool {
+        var old: Published?
+        let isTaken = tookInstead { member, pace, now throws(MemberFailure) in
+            guard pace.isShort, member.isOnlyVoter else { return false }
+            let output: TurnOutput
+            (output, old) = try turn(member, inbox, &pace, now)
+            carryOut(output)
+            if let wake = output.nextWake { wakeThread(by: wake) }
+            return true
+        }
+        withExtendedLifetime(old) {}
+        return isTaken
+    }
+
+    /// Runs `body` on the calling thread if the member thread sleeps, so that what came before has been dealt with. Whether it took a turn.
+    private func tookInstead(_ body: (Member, inout TurnPace, Instant) throws(MemberFailure) -> Bool) -> Bool {
+        guard incoming.withLock({ $0.isParked }) else { return false }
         var isTaken = false
-        shared.takeIfFree { member in
+        shared.takeIfFree { member, pace in
             let now = SystemClock.now()
             // Still parked, with the lock held: it can take no turn before this one has ended.
             guard incoming.withLock({ $0.isParked && ($0.wake.map { $0 > now } ?? true) }) else { return }
             do throws(MemberFailure) {
-                guard let output = try member.briefTurn(inbox, now: now) else { return }
-                isTaken = true
-                answer(output.answers, nil)
-                if let wake = output.nextWake { wakeThread(by: wake) }
+                isTaken = try body(member, &pace, now)
             } catch {
                 isTaken = true
                 fail(error)
@@ -220,48 +236,59 @@ final class MemberThread: MemberPort {
         member.sendEarly = { link.send($0) }
         member.connectedSince = { link.connectedSince($0) }
         member.connection = { link.connection(with: $0) }
-        var known = published.status.membership
-        link.update(known)
+        announce(published.status.membership, to: link)
         var nextWake: Instant? = SystemClock.now()
-        var lingering = Lingering()
-        var lingers = false
         shared.begin(member)
         while true {
-            guard let inbox = try take(until: nextWake, &lingering, lingers) else {
+            guard let inbox = try take(until: nextWake) else {
                 shared.end()
                 try settle(member, link)
                 return try member.close()
             }
-            lingers = mayLinger && lingering.done(requests: inbox.requests.count) { ThreadUsage.coreLosses }
-            let output = try turn(inbox)
-            if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
-            if let preparation = output.segmentPreparation { prepare(preparation) }
-            if let installation = output.installation { pages.install(installation) }
-            for snapshot in output.snapshots { link.send(snapshot) }
-            if let membership = output.published?.status.membership, membership != known {
-                known = membership
-                link.update(known)
+            var old: Published?
+            try shared.take { (member, pace) throws(MemberFailure) in
+                let output: TurnOutput
+                (output, old) = try turn(member, inbox, &pace, SystemClock.now())
+                carryOut(output)
+                nextWake = output.nextWake
             }
-            if let question = output.versionQuestion { link.askVersions(question, known) }
-            if let question = output.hashQuestion, let published = output.published { link.ask(question, published) }
-            for event in output.events { onEvent(event) }
-            nextWake = output.nextWake
+            // The old state's last reference may go here, on this thread, and with it pages and nodes.
+            withExtendedLifetime(old) {}
         }
     }
 
-    private func turn(_ inbox: Inbox) throws(MemberFailure) -> TurnOutput {
-        var output = TurnOutput()
-        var old: Published?
-        try shared.take { (member) throws(MemberFailure) in
-            let now = SystemClock.now()
-            turns.began(now)
-            output = try member.turn(inbox, now: now)
-            old = show(output)
-            turns.ended()
+    /// A whole turn, on the thread that has the member. Also returns the state that was visible before.
+    private func turn(
+        _ member: Member, _ inbox: Inbox, _ pace: inout TurnPace, _ now: Instant
+    ) throws(MemberFailure) -> (TurnOutput, Published?) {
+        turns.began(now)
+        let output = try member.turn(inbox, now: now)
+        if output.syncedEntries > 0 { pace.wrote(for: SystemClock.now() - now) }
+        let old = show(output)
+        turns.ended()
+        return (output, old)
+    }
+
+    private func announce(_ membership: MembershipRecord, to link: any PeerLink) {
+        let isNews = announced.withLock { known in
+            defer { known = membership }
+            return known != membership
         }
-        // The old state's last reference may go here, on this thread, and with it pages and nodes.
-        withExtendedLifetime(old) {}
-        return output
+        if isNews { link.update(membership) }
+    }
+
+    /// What a turn asks of others, in the order of turns. Nothing here waits for them.
+    private func carryOut(_ output: TurnOutput) {
+        if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
+        if let preparation = output.segmentPreparation { prepare(preparation) }
+        if let installation = output.installation { pages.install(installation) }
+        if let link = peers.withLock({ $0 }), let published = output.published {
+            for snapshot in output.snapshots { link.send(snapshot) }
+            announce(published.status.membership, to: link)
+            if let question = output.versionQuestion { link.askVersions(question, published.status.membership) }
+            if let question = output.hashQuestion { link.ask(question, published) }
+        }
+        for event in output.events { onEvent(event) }
     }
 
     /// How long a stop waits for what the member does before it.
@@ -285,9 +312,9 @@ final class MemberThread: MemberPort {
             if let group = output.commit { pages.commit(group, thenDefragment: output.defragments) }
             if let question = output.versionQuestion { link.askVersions(question, published.status.membership) }
             if output.isSettled { return }
-            incoming.withLock { $0.isAsleep = $0.inbox.isEmpty }
+            incoming.withLock { $0.isParked = $0.inbox.isEmpty }
             signal.wait(min(.milliseconds(20), (output.nextWake ?? deadline) - SystemClock.now()))
-            incoming.withLock { $0.isAsleep = false }
+            incoming.withLock { $0.isParked = false }
             pulse.beat()
             now = SystemClock.now()
         }
@@ -302,45 +329,24 @@ final class MemberThread: MemberPort {
     }
 
     /// What has arrived, after waiting while there is nothing; nil when it is time to stop.
-    private func take(
-        until firstWake: Instant?, _ lingering: inout Lingering, _ mayLinger: Bool
-    ) throws(MemberFailure) -> Inbox? {
+    private func take(until firstWake: Instant?) throws(MemberFailure) -> Inbox? {
         incoming.withLock { $0.wake = firstWake }
-        var lingers = mayLinger
         while true {
             pulse.beat()
             if incoming.withLock({ $0.isStalled }) { TestHooks.stallForever() }
-            let seen = arrivals.load(ordering: .acquiring)
             let (inbox, isStopping, failure, mustWait, wake) = incoming.withLock { state in
                 let isDue = state.wake.map { $0 <= SystemClock.now() } ?? false
                 let mustWait = state.inbox.isEmpty && !state.isStopping && state.failure == nil && !isDue
                 state.isParked = mustWait
-                state.isAsleep = mustWait && !lingers
                 defer { state.inbox = Inbox() }
                 return (state.inbox, state.isStopping, state.failure, mustWait, state.wake)
             }
             if let failure { throw failure }
             if isStopping { return nil }
             if !mustWait { return inbox }
-            if lingers {
-                if lookOut(seen, until: wake) { lingering.wasRewarded() } else { lingering.wasDisappointed() }
-                lingers = false
-            } else {
-                signal.wait(wake.map { $0 - SystemClock.now() })
-            }
-            incoming.withLock { ($0.isParked, $0.isAsleep) = (false, false) }
+            signal.wait(wake.map { $0 - SystemClock.now() })
+            incoming.withLock { $0.isParked = false }
         }
-    }
-
-    /// Waits a short while for something to come in, without sleeping. Whether it came.
-    private func lookOut(_ seen: UInt64, until wake: Instant?) -> Bool {
-        let end = SystemClock.now() + Instant.Span(nanoseconds: Lingering.longest)
-        let last = min(end, wake ?? end)
-        while arrivals.load(ordering: .acquiring) == seen {
-            guard SystemClock.now() < last else { return false }
-            ThreadUsage.spinHint()
-        }
-        return true
     }
 
     /// Makes a turn's state visible, and then its answers leave. Returns the state before.
@@ -350,7 +356,6 @@ final class MemberThread: MemberPort {
             defer { state = published }
             return state
         }
-        isAlone.store(MemberDaemon.loopCount > 1 && published.status.isOnlyVoter, ordering: .relaxed)
         answer(output.answers, published)
         return old
     }

@@ -15,6 +15,8 @@ final class ScriptedMember: MemberPort {
         var requests: [ClientRequest] = []
         var published: Published
         var stall: Instant.Span?
+        /// Requests for which the calling loop would have taken the turn.
+        var turnsOffered = 0
         var failure: String?
     }
 
@@ -34,9 +36,15 @@ final class ScriptedMember: MemberPort {
         get { state.withLock { $0.stall } }
         set { state.withLock { $0.stall = newValue } }
     }
+    var turnsOffered: Int { state.withLock { $0.turnsOffered } }
     var requests: [ClientRequest] { state.withLock { $0.requests } }
 
-    func post(_ requests: [ClientRequest]) { state.withLock { $0.requests += requests } }
+    func post(_ requests: [ClientRequest], mayTakeTurn: Bool) {
+        state.withLock {
+            $0.requests += requests
+            if mayTakeTurn { $0.turnsOffered += 1 }
+        }
+    }
     func askLeader(_ question: LeaderQuestion, on eventLoop: any EventLoop) -> EventLoopFuture<MemberAnswer> {
         eventLoop.makeSucceededFuture(.refused(.noLeader))
     }
