@@ -51,7 +51,13 @@ final class HealthShell: HealthListener {
 
     // MARK: From any thread
 
-    func start() { change { _, _ in } }
+    /// Fulfilled when every balancer knows the endpoints: a client that was waiting for the listener needs one at once.
+    func start() -> EventLoopFuture<Void> {
+        eventLoop.flatSubmit { [self] in
+            apply { _, _ in }
+            return EventLoopFuture.andAllSucceed(balancers.map { $0.eventLoop.submit {} }, on: eventLoop)
+        }
+    }
 
     func requestFailed(_ id: EndpointID, _ outcome: Outcome, successesBefore: Int) {
         change { $0.requestFailed(id, successesBefore: successesBefore, now: $1) }

@@ -166,7 +166,7 @@ public final class ProxyDaemon: Sendable {
                 })
         }.wait()
         relay.connect(health)
-        health.start()
+        try health.start().wait()
         if !configuration.endpointsFile.isEmpty { watch(endpointsFile, health) }
         finder?.follow(from: found) { health.seedsChanged($0) }
         return (health, balancers, finder)

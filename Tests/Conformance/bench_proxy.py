@@ -147,6 +147,12 @@ def resident_mib(pid):
     return (own + max(int(each[2]) for each in pages)) * size
 
 
+def own_mib(pid):
+    """Of a family of processes what no file stands behind: the rest is program text, which the kernel may take back."""
+    lines = [line for each in family(pid) for line in open(f"/proc/{each}/status") if line.startswith("RssAnon:")]
+    return sum(int(line.split()[1]) for line in lines) / 1024
+
+
 def measure(port, pid, connections, clients, seconds):
     before = cpu_seconds(pid)
     arguments = [BENCH, "range-load", "127.0.0.1", port, connections, clients, seconds]
@@ -213,12 +219,12 @@ def run(name, command, seconds):
             errors = sum(each["errors"] for each in results)
             middle = {key: statistics.median(each[key] for each in results) for key in ("cpu_us", "p50_ms", "p99_ms")}
             cells.append(f"{middle['cpu_us']:.1f} | {middle['p50_ms']:.2f} | {middle['p99_ms']:.2f}" + (" !" if errors else ""))
-        memory = resident_mib(process.pid)
+        memory = f"{resident_mib(process.pid):.0f} | {own_mib(process.pid):.1f}"
         try:
             idle = f"{idle_mib(port, process.pid, is_secure):.0f}"
         except OSError as error:
             idle = f"refused ({error})"
-        print(f"| {name} | {' | '.join(cells)} | {memory:.0f} | {idle} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} | {memory} | {idle} |", flush=True)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -245,7 +251,7 @@ def main():
         try:
             members = Trio(make, etcd(reference)).members
             columns = "".join(f" CPU us/req, {c} client{'s' * (c > 1)} | p50 ms | p99 ms |" for _, c in LOADS)
-            print(f"| proxy |{columns} MiB | MiB, {idle_connections():,} idle connections |\n|" + "---|" * (3 + 3 * len(LOADS)), flush=True)
+            print(f"| proxy |{columns} MiB | of it no file's | MiB, {idle_connections():,} idle connections |\n|" + "---|" * (4 + 3 * len(LOADS)), flush=True)
             for name, command in commands(root, members, reference):
                 if not wanted or name in wanted:
                     run(name, command, seconds)

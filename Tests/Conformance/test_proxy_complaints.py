@@ -150,6 +150,27 @@ def test_watch_requests_mean_what_they_say(member, proxy):
         assert progress["header"]["revision"] == revision and "events" not in progress
 
 
+def test_a_watcher_that_does_not_read_loses_nothing(member, proxy):
+    """etcd's proxy ends the stream of one that does not take a response within 50 ms."""
+    end = threading.Event()
+
+    def requests():
+        yield embedded(1, message((1, b"a")))
+        end.wait(60)
+
+    with Client(proxy.endpoint) as client, Client(proxy.endpoint) as writer:
+        call = client._channel.stream_stream("/etcdserverpb.Watch/Watch")(requests(), timeout=60)
+        assert decode(next(call), WATCH)["created"]
+        # More than all windows and buffers on the way hold, and much longer than 50 ms.
+        revisions = [writer.put(b"a", b"v" * 100_000)["header"]["revision"] for _ in range(150)]
+        seen = []
+        while len(seen) < len(revisions):
+            seen += [event["kv"]["mod_revision"] for event in decode(next(call), WATCH)["events"]]
+        assert seen == revisions
+        end.set()
+        call.cancel()
+
+
 def test_clients_that_come_and_go_leave_nothing_behind(member, proxy):
     """2884, 2825, 3007: ports used up, memory lost, a crash when a request's body was closed."""
 
