@@ -147,6 +147,8 @@ extension LeaseTable {
 
     /// Keeps the queues within a small multiple of the leases.
     mutating func sweepQueues() {
+        // Nobody looks at the checkpoints of no leases, and what is left of them would be due again and again.
+        if leases.isEmpty { (revocations, checkpoints) = (DeadlineQueue(), DeadlineQueue()) }
         if revocations.count > 2 * leases.count + 64 { rebuildRevocations() }
         if checkpoints.count > 2 * leases.count + 64 { rebuildCheckpoints() }
     }

@@ -5,6 +5,17 @@ import Testing
 @testable import Lease
 
 @Suite struct GrantTests {
+    /// A leader whose last lease was revoked took one turn after the other from the moment in which a checkpoint would have been due.
+    @Test func withoutLeasesNothingIsDue() throws {
+        var table = makeTable()
+        table.promote(now: at(0), extend: .seconds(1))
+        table.writesCheckpoints = true
+        table.add(1, ttl: 60)
+        #expect(table.nextWake != nil)
+        _ = try table.revoke(1)
+        #expect(table.nextWake == nil)
+    }
+
     @Test func grantsFollowEtcdsRules() throws {
         var table = makeTable()
         #expect(try table.grant(id: 7, ttl: 60, now: at(0)) == LeaseState(id: 7, ttl: 60, remaining: .seconds(60)))
