@@ -229,6 +229,7 @@ public final class SimulatedCluster {
         guard member.pausedUntil <= now, process.busyUntil <= now else { return scheduleTurn(member, at: now) }
         var inbox = Inbox()
         swap(&inbox, &process.inbox)
+        try checkRest(inbox, member, process)
         member.turnKind.begin(inbox, isLeader: process.published.status.role == .leader)
         process.operationsBeforeTurn = member.disk.operationCount
         let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds)
@@ -243,6 +244,18 @@ public final class SimulatedCluster {
         process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
         counts.entries += output.syncedEntries
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
+    }
+
+    /// Turns that a member may take within a second for nobody.
+    private static let mostIdleTurns = 2000
+
+    /// A member that has nothing to do sleeps. Compaction goes on from turn to turn.
+    private func checkRest(_ inbox: Inbox, _ member: SimulatedMember, _ process: MemberProcess) throws {
+        if now - process.idleTurns.since > .seconds(1) { process.idleTurns = (0, now) }
+        guard inbox.isEmpty, !process.published.status.isCompacting else { return }
+        process.idleTurns.count += 1
+        guard process.idleTurns.count > Self.mostIdleTurns else { return }
+        throw Violation("spinning", "m\(member.id) takes turn after turn with nothing to do")
     }
 
     /// A brief one where a daemon could take one: nothing else is due.

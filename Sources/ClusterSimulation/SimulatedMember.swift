@@ -79,6 +79,8 @@ final class MemberProcess {
     /// True time at which the turn under way has finished its syncs; what it sends before needs none.
     var syncEnd = Instant(nanoseconds: 0)
     var operationsBeforeTurn = 0
+    /// Turns that nothing asked for but the member itself, since when they are counted.
+    var idleTurns = (count: 0, since: Instant(nanoseconds: 0))
 
     enum PageJob {
         case commit(CommitGroup, defragments: Bool)

@@ -47,23 +47,6 @@ import Testing
         #expect(try SimulationRun(shrinking.settings).run().digest == shrinking.outcome.digest)
     }
 
-    /// Seeds on which bugs were found, each with its story.
-    @Test(
-        arguments: [
-            // A watcher missed changes that became visible in one turn with the compaction that removed them.
-            (26, 20), (104, 20),
-            // A leader whose page file was ahead of its stored commit index could not supply a snapshot, and nobody else could commit.
-            (2081, 20),
-            // A proxy kept to the cluster of the only endpoint that was up at first.
-            (103, 20),
-            // A stream that had gone to a bad endpoint while nobody served was not told to leave it.
-            (63, 20),
-        ] as [(UInt64, Int64)])
-    func whatWasMendedStaysMended(seed: UInt64, seconds: Int64) throws {
-        let outcome = try outcome(seed, seconds: seconds)
-        #expect(outcome.violation == nil, "quorate-simulate --seed \(seed) --span \(seconds) --trace")
-    }
-
     @Test func aSeedRunsTheSameTwice() throws {
         let (first, second) = (try outcome(5), try outcome(5))
         #expect(first.digest == second.digest)
@@ -75,6 +58,7 @@ import Testing
         SeededBug.acknowledgeBeforeSync, .leaderCountsItselfEarly, .earlyAppendResponse, .indexBeforeData, .lostWatchEvents,
         .repeatedWatchEvents, .earlyProgress, .repeatedProposal, .repeatedRequestIDs, .proxyRepeatsWrites, .proxyResumesLate,
         .proxyForgetsKeepAlives, .proxyIgnoresBudget, .proxyStaysAtHung, .proxyLosesCalls, .proxyTakesForeign,
+        .proxyBelievesWatches, .proxyBelievesProbes, .oldTermCommit, .remainingTimesLost, .kindsAskedOnce,
     ])
     func aSeededBugIsFound(bug: SeededBug) throws {
         for seed in UInt64(1)...40 {
