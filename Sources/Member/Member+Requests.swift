@@ -76,15 +76,23 @@ extension Member {
     }
 
     /// Answers renewals that can be; one whose lease is being revoked, or has a checkpoint to be cleared first, waits its turn.
+    ///
+    /// The next leader gives every lease an election timeout on top, for what this one may renew unbeknownst to it. So nothing is
+    /// renewed unless a quorum was heard of within that time; within half of it, for answers may have been on their way for long.
     func answerRenewals(now: Instant) {
         guard !renewals.isEmpty else { return }
         let waiting = renewals
         renewals.removeAll(keepingCapacity: true)
+        guard raft.role == .leader else {
+            for (_, reply) in waiting { refuse(reply, raft.leader == 0 ? .noLeader : .notLeader) }
+            return
+        }
+        let span = Instant.Span(nanoseconds: settings.electionTimeout.nanoseconds / 2)
+        guard raft.hasHeardQuorum(within: span, now: now) else {
+            renewals = waiting
+            return
+        }
         for (id, reply) in waiting {
-            guard raft.role == .leader else {
-                output.answers.append((reply, .refused(raft.leader == 0 ? .noLeader : .notLeader)))
-                continue
-            }
             switch machine.leases.renewal(of: id, now: now) {
             case .renewed(let ttl):
                 machine.counts.leasesRenewed += 1

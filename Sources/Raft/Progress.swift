@@ -1,3 +1,5 @@
+import Host
+
 /// How a leader talks to one follower.
 public enum ReplicationState: UInt8, Equatable, Sendable {
     /// Where the logs meet is not known: one append at a time.
@@ -21,6 +23,8 @@ struct Progress: Equatable, Sendable {
     private(set) var pendingSnapshot: LogIndex = 0
     /// Heard of since the last quorum check.
     var isRecentlyActive = false
+    /// When this leader last heard of it.
+    var heardAt: Instant?
     /// While probing: an answer or a heartbeat response must come before the next append.
     var isProbePaused = false
     /// An append is due even without entries, to learn where the follower stands.

@@ -54,7 +54,6 @@ extension RaftNode {
     }
 
     mutating func takeAppendResponse(_ message: Message, from position: Int) {
-        peers.progress[position].isRecentlyActive = true
         guard message.index <= log.lastIndex || message.reject else {
             counters.malformed += 1
             return
@@ -90,7 +89,6 @@ extension RaftNode {
     }
 
     mutating func takeHeartbeatResponse(_ message: Message, from position: Int) {
-        peers.progress[position].isRecentlyActive = true
         peers.progress[position].isProbePaused = false
         peers.progress[position].isSnapshotRequested = false
         // Appends may have been lost without anybody noticing; an append, be it empty, finds out.

@@ -47,6 +47,20 @@ extension RaftNode {
         if result != .won { becomeFollower(term: term, leader: 0, now, because: .quorumLost) }
     }
 
+    /// Whether this member leads, and a quorum has answered it within `span`.
+    ///
+    /// A quorum check finds only after up to two election timeouts that nobody follows any more, and one that has left the cluster or
+    /// handed leadership over may be in that state from one moment to the next.
+    public func hasHeardQuorum(within span: Instant.Span, now: Instant) -> Bool {
+        guard role == .leader else { return false }
+        let result = cluster.voters.result { member in
+            if member == id { return true }
+            guard let position = peers.position(of: member), let heard = peers.progress[position].heardAt else { return nil }
+            return heard + span >= now ? true : nil
+        }
+        return result == .won
+    }
+
     /// Gives up leadership, because this member can no longer do what it promises; nothing happens when it does not lead.
     public mutating func stepDown(_ reason: StepDownReason, now: Instant) {
         if role == .leader { becomeFollower(term: term, leader: 0, now, because: reason) }

@@ -21,7 +21,7 @@ extension RaftNode {
         case .vote, .preVote: answerVoteRequest(message, now)
         case .voteResponse, .preVoteResponse: takeVote(message, now)
         case .append, .heartbeat, .snapshot: try hearLeader(message, now)
-        case .appendResponse, .heartbeatResponse: takeAnswer(message)
+        case .appendResponse, .heartbeatResponse: takeAnswer(message, now)
         case .proposal: takeForwardedProposal(message)
         case .readIndex: takeForwardedRead(message)
         case .readIndexResponse: takeReadAnswer(message)
@@ -96,12 +96,14 @@ extension RaftNode {
     }
 
     /// An answer that concerns only a leader, from somebody it replicates to.
-    private mutating func takeAnswer(_ message: Message) {
+    private mutating func takeAnswer(_ message: Message, _ now: Instant) {
         guard role == .leader else { return }
         guard let position = peers.position(of: message.from) else {
             counters.unknownMember += 1
             return
         }
+        peers.progress[position].isRecentlyActive = true
+        peers.progress[position].heardAt = now
         if message.kind == .appendResponse {
             takeAppendResponse(message, from: position)
         } else {

@@ -134,6 +134,26 @@ import Testing
         #expect(before > 200_000 && after < 50_000, "\(before) bytes, \(after) after everything was deleted")
     }
 
+    /// A leader that could not hear of its successor went on renewing leases, for longer than the successor allowed for.
+    @Test func aLeaderThatHearsNobodyRenewsNoLeases() throws {
+        let cluster = try cluster(seed: 27) { $0.electionTimeout = .seconds(1) }
+        let leader = try #require(cluster.leaders.first)
+        cluster.propose(.leaseGrant(LeaseGrantRequest(ttl: 5, id: 7)), on: leader.id)
+        try cluster.run(for: .milliseconds(100))
+        let kept = cluster.call(.renewLease(7), on: leader.id)
+        try cluster.run(for: .milliseconds(100))
+        guard case .leaseRenewed(5)? = cluster.answer(kept) else { Issue.record("not renewed"); return }
+        let others = cluster.members.filter { $0 !== leader }
+        for other in others { cluster.network.block(other.id, leader.id) }
+        cluster.call(.moveLeader(to: others[0].id), on: leader.id)
+        try cluster.run(for: .milliseconds(600))
+        #expect(cluster.leaders.contains { $0 === others[0] } && cluster.leaders.contains { $0 === leader })
+        let late = cluster.call(.renewLease(7), on: leader.id)
+        try cluster.run(for: .seconds(5))
+        if case .leaseRenewed? = cluster.answer(late) { Issue.record("renewed") }
+        #expect(cluster.answer(late) != nil)
+    }
+
     /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
     @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
         let cluster = try cluster(seed: 23) {

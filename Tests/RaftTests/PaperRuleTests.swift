@@ -74,6 +74,17 @@ struct PaperRuleTests {
         #expect(settle(&node).isEmpty && node.status.counters.outdated == 1 && node.term == 5)
     }
 
+    @Test func aLeaderKnowsWhetherAQuorumAnsweredLately() throws {
+        var node = try leader()
+        #expect(!node.hasHeardQuorum(within: .seconds(1), now: start))
+        let response = Message(kind: .heartbeatResponse, to: 1, from: 2, term: node.term)
+        try node.step(response, now: start + .seconds(1))
+        #expect(node.hasHeardQuorum(within: .milliseconds(500), now: start + .milliseconds(1500)))
+        #expect(!node.hasHeardQuorum(within: .milliseconds(500), now: start + .milliseconds(1501)))
+        #expect(try leader(voters: [1]).hasHeardQuorum(within: .milliseconds(1), now: start + .seconds(9)))
+        #expect(try !self.node().hasHeardQuorum(within: .seconds(1), now: start))
+    }
+
     // MARK: 5.2 Election
 
     @Test func aVoteIsGivenOnceATerm() throws {
