@@ -14,8 +14,9 @@ extension SimulatedCluster {
     }
 
     private func schedulePageJob(_ member: SimulatedMember) {
-        let span = Instant.Span(nanoseconds: Int64.random(in: 100_000...4_000_000, using: &random) + member.syncDelay.nanoseconds)
-        queue.schedule(.pageJob(member, life: member.life), at: max(now + span, member.pausedUntil))
+        let span = Instant.Span(nanoseconds: Int64.random(in: 100_000...4_000_000, using: &random))
+        let end = now + span + member.syncDelay + member.pageDelay
+        queue.schedule(.pageJob(member, life: member.life), at: max(end, member.pausedUntil))
     }
 
     func doPageJob(_ member: SimulatedMember, _ life: Int) throws {

@@ -40,6 +40,8 @@ public final class SimulatedMember {
     var pausedUntil = Instant(nanoseconds: 0)
     /// Each turn's sync takes this much longer.
     package var syncDelay = Instant.Span(nanoseconds: 0)
+    /// What a job of the page file takes on top, as where that is on a slower disk than the log.
+    package var pageDelay = Instant.Span(nanoseconds: 0)
     /// Added to the wall clock, which only makes request ids.
     var wallOffset: Int64 = 0
 

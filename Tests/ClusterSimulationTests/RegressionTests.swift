@@ -165,17 +165,20 @@ import Testing
         let slow = try #require(cluster.members.first { $0 !== leader })
         try cluster.stop(slow.id, .kept)
         for number in 0..<60 { try put("k\(number % 7)", cluster, on: leader.id, then: .milliseconds(5)) }
-        slow.syncDelay = .milliseconds(200)
+        slow.pageDelay = .seconds(2)
         try cluster.start(slow.id)
-        var (jobs, received) = (0, 0)
+        var jobs = 0
         for number in 0..<500 {
+            // Whenever it is reached again, what it lacks is in the leader's log no more.
+            if number % 50 == 10 { cluster.network.block(leader.id, slow.id) }
+            if number % 50 == 40 { cluster.network.unblock(leader.id, slow.id) }
             try put("k\(number % 7)", cluster, on: leader.id, then: .milliseconds(4))
             jobs = max(jobs, slow.process?.pageJobs.count ?? 0)
-            received = slow.events.count { if case .snapshotReceived = $0 { true } else { false } }
         }
+        let received = slow.events.count { if case .snapshotReceived = $0 { true } else { false } }
         #expect(received > 4 && jobs <= 2, "\(received) snapshots received, \(jobs) jobs of the page file at a time")
-        slow.syncDelay = .milliseconds(0)
-        try cluster.run(for: .seconds(3))
+        slow.pageDelay = .milliseconds(0)
+        try cluster.run(for: .seconds(5))
         #expect(slow.published?.view.currentRevision == leader.published?.view.currentRevision)
     }
 }
