@@ -1,7 +1,6 @@
-// Linux calls that Swift's Glibc module leaves out.
+// Linux calls that Swift's Glibc module leaves out. What GNU's headers show only to _GNU_SOURCE is declared here by hand: with that
+// defined, types such as fd_set would differ from those of the Glibc module, and whoever imports both could not be compiled.
 #pragma once
-#define _GNU_SOURCE 1
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -12,10 +11,12 @@ static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NON
 
 int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const __sigset_t *mask);
 
-// Starts to write a part of a file to the disk, and with `waits` waits until it is there.
-static inline int clinux_write_back(int descriptor, off64_t offset, off64_t count, int waits) {
-  unsigned flags = SYNC_FILE_RANGE_WRITE | (waits ? SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER : 0);
-  return sync_file_range(descriptor, offset, count, flags);
+int clinux_sync_file_range(int descriptor, long offset, long count, unsigned flags) __asm__("sync_file_range");
+
+// Starts to write a part of a file to the disk (SYNC_FILE_RANGE_WRITE), and with `waits` waits until it is there
+// (SYNC_FILE_RANGE_WAIT_BEFORE and _AFTER).
+static inline int clinux_write_back(int descriptor, long offset, long count, int waits) {
+  return clinux_sync_file_range(descriptor, offset, count, waits ? 1 | 2 | 4 : 2);
 }
 
 static inline int clinux_wait_readable(int descriptor, const struct timespec *timeout) {
