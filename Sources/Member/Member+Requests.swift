@@ -75,6 +75,9 @@ extension Member {
         output.answers.append((request.reply, answer))
     }
 
+    /// What a member that does not lead says to requests for leaders.
+    private var whyNotLeading: EtcdError { raft.leader == 0 ? .noLeader : .notLeader }
+
     /// Answers renewals that can be; one whose lease is being revoked, or has a checkpoint to be cleared first, waits its turn.
     ///
     /// The next leader gives every lease an election timeout on top, for what this one may renew unbeknownst to it. So nothing is
@@ -84,7 +87,7 @@ extension Member {
         let waiting = renewals
         renewals.removeAll(keepingCapacity: true)
         guard raft.role == .leader else {
-            for (_, reply) in waiting { refuse(reply, raft.leader == 0 ? .noLeader : .notLeader) }
+            for (_, reply) in waiting { refuse(reply, whyNotLeading) }
             return
         }
         let span = Instant.Span(nanoseconds: settings.electionTimeout.nanoseconds / 2)
@@ -107,7 +110,7 @@ extension Member {
     }
 
     private func times(of id: Int64, keys: Bool, now: Instant) -> MemberAnswer {
-        guard raft.role == .leader else { return .refused(raft.leader == 0 ? .noLeader : .notLeader) }
+        guard raft.role == .leader else { return .refused(whyNotLeading) }
         guard machine.leases.isLeading else { return .refused(.leaderChanged) }
         guard let lease = machine.leases.lease(id, now: now) else { return .refused(.leaseNotFound) }
         return .leaseTimes(
@@ -138,7 +141,7 @@ extension Member {
 
     /// A learner may vote once it holds nine tenths of what the leader holds (etcd's `readyPercentThreshold`).
     private func whyNotInSync(_ id: MemberID) -> EtcdError? {
-        guard raft.role == .leader else { return raft.leader == 0 ? .noLeader : .notLeader }
+        guard raft.role == .leader else { return whyNotLeading }
         let peers = raft.status.peers
         guard let learner = peers.first(where: { $0.id == id }) else { return .memberNotFound }
         guard let own = peers.first(where: { $0.id == settings.memberID }) else { return nil }
