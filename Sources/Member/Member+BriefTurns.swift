@@ -9,7 +9,8 @@ extension Member {
     /// Nothing is published, as nothing changed. `nextWake` tells only of what this turn may have brought forward: whoever sleeps until
     /// the last turn's wakes at the earlier of both.
     public func briefTurn(_ inbox: Inbox, now: Instant) throws(MemberFailure) -> TurnOutput? {
-        guard settling == nil, inbox.isBrief, inbox.messages.allSatisfy(raft.isRoutine) else { return nil }
+        // A renewal may wait for the very answer of another member that is in it.
+        guard settling == nil, renewals.isEmpty, inbox.isBrief, inbox.messages.allSatisfy(raft.isRoutine) else { return nil }
         output = TurnOutput()
         for message in inbox.messages {
             do throws(RaftError) { try raft.step(message, now: now) } catch { throw .raft(error) }
