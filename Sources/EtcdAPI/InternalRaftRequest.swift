@@ -74,6 +74,22 @@ public struct InternalRaftRequest: Message {
         }
     }
 
+    /// The lease that an entry's payload grants; nil for everything else, which is skipped and not decoded.
+    public static func leaseGranted(by payload: [UInt8]) -> Int64? {
+        payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            do throws(DecodeError) {
+                while let tag = try reader.nextTag() {
+                    if tag.field == 8 { return try reader.message(tag, LeaseGrantRequest.self).id }
+                    try reader.skip(tag)
+                }
+            } catch {
+                // Bare v2 requests and garbage grant nothing.
+            }
+            return nil
+        }
+    }
+
     public func encode(into writer: inout ByteWriter) {
         writer.field(1, id)
         let isBeforeHeader = request.map { $0.field < 100 } ?? false

@@ -28,9 +28,6 @@ struct OwnProposal {
 }
 
 extension Member {
-    /// Leases revoked through the log at a time (etcd's `maxPendingRevokes`).
-    static let largestRevocationCount = 16
-
     func housekeeping(now: Instant) throws(MemberFailure) {
         ownRequests = ownRequests.filter { $0.value.deadline > now }
         if settling == nil {
@@ -87,12 +84,7 @@ extension Member {
         watchVersions(now)
         compareData(now: now)
         leaveLeadershipIfCorrupt(now: now)
-        let pending = pendingRevocations
-        if pending < Member.largestRevocationCount {
-            for id in machine.leases.expired(now: now, limit: Member.largestRevocationCount - pending) {
-                proposeOwn(.revokeLease(id))
-            }
-        }
+        revokeExpiredLeases(now: now)
         keepRemainingTimes(now: now)
         if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
             propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
@@ -103,11 +95,6 @@ extension Member {
         let isRaised = machine.alarms.of(.nospace).contains { $0.memberID == settings.memberID }
         guard settings.liftsNoSpace, isRaised, let quota = settings.quota, raft.leader != 0 else { return spaceGuard.reset() }
         if spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now) { proposeOwn(.liftNoSpace) }
-    }
-
-    /// Revocations on their way through the log.
-    var pendingRevocations: Int {
-        ownRequests.values.count { if case .revokeLease = $0.request { true } else { false } }
     }
 
     /// Proposes one of the member's own requests unless it is on its way already.

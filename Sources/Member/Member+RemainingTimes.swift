@@ -45,14 +45,15 @@ extension Member {
         let kinds = others.map { kind(of: $0) }
         machine.leases.writesCheckpoints = kinds.allSatisfy { $0 == .quorate }
         if kinds.isEmpty { writeRestoredRemainders() } else if kinds.contains(.other) { resetRemainingTimes() }
-        let due = machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount)
+        let due = withoutGrantsUnderWay(
+            machine.leases.dueCheckpoints(now: now, limit: Member.largestCheckpointCount), id: \.id)
         if !due.isEmpty { proposeOwn(.checkpoint(due.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) })) }
     }
 
     /// The next leader goes on where this one stops.
     func writeRemainingTimesBeforeHandover(now: Instant) {
         machine.leases.writesCheckpoints = others.allSatisfy { kind(of: $0) == .quorate }
-        let written = machine.leases.checkpointsBeforeHandover(now: now)
+        let written = withoutGrantsUnderWay(machine.leases.checkpointsBeforeHandover(now: now), id: \.id)
         for start in stride(from: 0, to: written.count, by: Member.largestCheckpointCount) {
             let batch = written[start..<min(start + Member.largestCheckpointCount, written.count)]
             proposeOwn(.checkpoint(batch.map { LeaseCheckpoint(id: $0.id, remainingTTL: $0.remainingTTL) }))

@@ -19,6 +19,11 @@ extension RaftNode {
         if let awaited = installing, index >= awaited { installing = nil }
     }
 
+    /// Calls `body` with every entry behind the last applied one, committed or not.
+    public func forEachUnapplied(_ body: (Entry) -> Void) {
+        log.forEach(from: applied + 1, through: log.lastIndex, body)
+    }
+
     /// The next committed entries to apply. Only what is durable here: so a restart finds every applied entry in its log.
     mutating func takeCommitted() -> [Entry] {
         let last = min(commit, writes.durableIndex)

@@ -154,6 +154,26 @@ import Testing
         #expect(cluster.answer(late) != nil)
     }
 
+    /// A client revoked a lease and granted another one under its id; while neither could be committed the first one's time was up,
+    /// and the leader's revocation of it, behind them in the log, ended the second.
+    @Test func aLeaseGrantedAgainIsNotRevokedForTheOneBefore() throws {
+        let cluster = try cluster(seed: 28) { $0.electionTimeout = .seconds(1) }
+        let leader = try #require(cluster.leaders.first)
+        let grant = InternalRaftRequest.Request.leaseGrant(LeaseGrantRequest(ttl: 2, id: 7))
+        cluster.propose(grant, on: leader.id)
+        try cluster.run(for: .milliseconds(1700))
+        let others = cluster.members.filter { $0 !== leader }
+        for other in others { cluster.network.block(leader.id, other.id) }
+        cluster.propose(.leaseRevoke(LeaseRevokeRequest(id: 7)), on: leader.id)
+        cluster.propose(grant, on: leader.id)
+        try cluster.run(for: .milliseconds(600))
+        for other in others { cluster.network.unblock(leader.id, other.id) }
+        try cluster.run(for: .seconds(1))
+        #expect(leader.published?.status.leaseCount == 1 && cluster.leaders.contains { $0 === leader })
+        try cluster.run(for: .seconds(4))
+        #expect(leader.published?.status.leaseCount == 0)
+    }
+
     /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
     @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
         let cluster = try cluster(seed: 23) {
