@@ -112,6 +112,15 @@ extension LeaseTable {
         return ended
     }
 
+    /// Leases that came up, but whose revocation cannot be asked for now, come up again shortly.
+    public mutating func postponeRevocations(of ids: [Int64], now: Instant) {
+        for id in ids {
+            guard isLeading, let place = places[id] else { continue }
+            queueRevocation(at: place, now + RevocationRate.window)
+        }
+        sweepQueues()
+    }
+
     /// When to look for expired leases or due checkpoints next; nil when there will be none. It may be early, never late:
     /// renewals do not move it.
     public var nextWake: Instant? {
@@ -124,13 +133,16 @@ extension LeaseTable {
     mutating func start(at place: Int, now: Instant) {
         let end = now.after(seconds: leases[place].ttl)
         leases[place].expiry = end
-        leases[place].revocation = end
-        // Queued earlier already, it will be queued anew when it surfaces.
-        if leases[place].queuedRevocation.map({ end < $0 }) ?? true {
-            leases[place].queuedRevocation = end
-            revocations.insert(Deadline(at: end, id: leases[place].id))
-        }
+        queueRevocation(at: place, end)
         scheduleCheckpoint(at: place, due: now + leases[place].firstCheckpointInterval)
+    }
+
+    private mutating func queueRevocation(at place: Int, _ time: Instant) {
+        leases[place].revocation = time
+        // Queued earlier already, it will be queued anew when it surfaces.
+        guard leases[place].queuedRevocation.map({ time < $0 }) ?? true else { return }
+        leases[place].queuedRevocation = time
+        revocations.insert(Deadline(at: time, id: leases[place].id))
     }
 
     /// Queues every lease at its revocation, and drops what is left of leases that are gone.

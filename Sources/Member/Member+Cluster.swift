@@ -52,7 +52,10 @@ extension Member {
 
     /// Versions only rise, but for the one step down that a downgrade asked for.
     private func agree(on version: ClusterVersion) {
-        guard let present = machine.membership.clusterVersion else { return proposeOwn(.clusterVersion(version)) }
+        guard let present = machine.membership.clusterVersion else {
+            proposeOwn(.clusterVersion(version))
+            return
+        }
         let isWantedStepDown =
             machine.membership.record.downgrade?.isEnabled == true && version.major == present.major
             && version.minor + 1 == present.minor

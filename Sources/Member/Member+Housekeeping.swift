@@ -97,9 +97,11 @@ extension Member {
         if spaceGuard.isBelow(size: pageFileInUse, quota: quota, now: now) { proposeOwn(.liftNoSpace) }
     }
 
-    /// Proposes one of the member's own requests unless it is on its way already.
-    func proposeOwn(_ own: OwnRequest) {
-        guard !ownRequests.values.contains(where: { $0.request == own }) else { return }
+    /// Proposes one of the member's own requests unless it is on its way already; false when raft refuses it.
+    @discardableResult
+    func proposeOwn(_ own: OwnRequest) -> Bool {
+        guard !ownRequests.values.contains(where: { $0.request == own }) else { return true }
+        let before = ownRequests.count
         switch own {
         case .publish: publishAttributes()
         case .clusterVersion(let version): setClusterVersion(version)
@@ -111,6 +113,7 @@ extension Member {
         case .checkpoint(let leases): propose(own) { $0.leaseCheckpoint = LeaseCheckpointRequest(checkpoints: leases) }
         case .compact: preconditionFailure("a compaction is proposed with its revision")
         }
+        return ownRequests.count > before
     }
 
     private func noSpace(_ action: AlarmRequest.AlarmAction) -> AlarmRequest {

@@ -20,7 +20,9 @@ extension Member {
         let room = Member.largestRevocationCount - pendingRevocations
         guard room > 0 else { return }
         let expired = machine.leases.expired(now: now, limit: room)
-        for id in withoutGrantsUnderWay(expired, id: \.self) { proposeOwn(.revokeLease(id)) }
+        var postponed = Set(expired)
+        for id in withoutGrantsUnderWay(expired, id: \.self) where proposeOwn(.revokeLease(id)) { postponed.remove(id) }
+        if !postponed.isEmpty { machine.leases.postponeRevocations(of: expired.filter(postponed.contains), now: now) }
     }
 
     /// Those of `items` whose lease no entry grants that is in the log and not applied. Leaders alone know what is on its way.

@@ -166,6 +166,19 @@ import Testing
         #expect(table.expired(now: at(100), limit: 10).isEmpty)
     }
 
+    @Test func revocationsThatCannotBeAskedForComeUpAgainShortly() {
+        var table = makeTable()
+        table.promote(now: at(0), extend: .seconds(0))
+        table.add(1, ttl: 5, now: at(0))
+        table.add(2, ttl: 5, now: at(0))
+        #expect(table.expired(now: at(5), limit: 10) == [1, 2])
+        table.postponeRevocations(of: [2, 3], now: at(5))
+        #expect(table.nextWake == at(5.5))
+        #expect(table.expired(now: at(5.5), limit: 10) == [2])
+        #expect(table.expired(now: at(8), limit: 10) == [1])
+        #expect(table.expired(now: at(8.5), limit: 10) == [2])
+    }
+
     @Test func renewalStartsTheWholeTimeAnew() {
         var table = makeTable()
         table.add(1, ttl: 10)
