@@ -175,7 +175,8 @@ let suites: [Target] = [
     tests("LeaseTests", ["Lease", "Bytes", "Host"]),
     tests("LinuxHostTests", ["LinuxHost", "Host"]),
     tests(
-        "CommandsTests", ["Commands", "ClusterSimulation", "EtcdAPI", "Host", "Member", "PageStore", "Raft", "Records", "Simulation"]),
+        "CommandsTests",
+        ["Commands", "ClusterSimulation", "EtcdAPI", "Host", "Member", "PageStore", "Raft", "Records", "Simulation"]),
     tests("SystemdTests", ["Systemd", "Host"]),
     tests("SimulationTests", ["Simulation", "Host"]),
     tests("HTTP2Tests", ["Bytes", "HTTP2", "HTTPTestKit", "CNGHTTP2", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
