@@ -51,7 +51,7 @@ let rooms: [Target] = [
     room("LinuxHost", ["Host", "CLinux"]),
     room("Systemd", ["CSystemd", "LinuxHost", "Telemetry", "Host"]),
     room("Polling", ["LinuxHost", "CLinux", nioCore, nioPosix]),
-    room("HTTP2", ["Bytes", "CNGHTTP2", nioCore, nioPosix, nioHTTP1]),
+    room("HTTP2", ["Bytes", "CNGHTTP2", "Polling", nioCore, nioPosix, nioHTTP1]),
     room("TLS", ["COpenSSL", nioCore, nioPosix]),
     room("GRPC", ["HTTP2", "Bytes", nioCore]),
     room("Telemetry"),

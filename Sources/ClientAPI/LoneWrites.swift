@@ -1,7 +1,7 @@
 /// Whether one client that writes, and waits for each answer, is all that an event loop has to serve.
 ///
-/// Then nobody minds if the loop waits for the disk itself. It does mind where another request may come meanwhile, be it a read, or a write
-/// that could have shared the sync.
+/// Then nobody minds if the loop waits for the disk itself, as long as nobody else has a connection there (``LoopOccupancy``). The client does
+/// mind where it may send another request meanwhile, be it a read, or a write that could have shared the sync.
 struct LoneWrites {
     /// So many bursts in a row.
     static let needed = 16

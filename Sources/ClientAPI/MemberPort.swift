@@ -1,4 +1,5 @@
 import EtcdAPI
+import HTTP2
 import Host
 import MVCC
 import Member
@@ -24,7 +25,7 @@ public enum LeaderQuestion: Equatable, Sendable {
 public protocol MemberPort: AnyObject, Sendable {
     /// The newest published state; from any thread.
     var published: Published { get }
-    /// Hands requests over, many at a time; answers come back to the loop each names. `mayTakeTurn`: the calling loop has nothing else to do
+    /// Hands requests over, many at a time; answers come back to the loop each names. `mayTakeTurn`: the calling loop serves nobody else
     /// and may wait for the member's disk itself, where that is quick.
     func post(_ requests: [ClientRequest], mayTakeTurn: Bool)
     /// How long the member has been at one turn, once that is longer than an election timeout: its disk hangs, and in a cluster
@@ -62,13 +63,18 @@ public final class LoopMember {
     private(set) var handled: UInt64 = 0
     private var handledBefore: UInt64 = 0
     private var loneWrites = LoneWrites()
-    /// The outbox waits for the end of this turn of the loop.
-    private var isGathering = false
+    /// nil where the loop must never wait for the disk.
+    private let occupancy: LoopOccupancy?
     private var burst: (published: Published, reader: Reader)?
 
-    /// `milliseconds`: wall clock at start, so that request ids differ from those of an earlier run.
-    public init(index: Int, port: any MemberPort, eventLoop: any EventLoop, milliseconds: UInt64) {
+    /// - Parameters:
+    ///   - milliseconds: wall clock at start, so that request ids differ from those of an earlier run.
+    ///   - occupancy: knows the connections of this loop, under `index`.
+    public init(
+        index: Int, port: any MemberPort, eventLoop: any EventLoop, milliseconds: UInt64, occupancy: LoopOccupancy? = nil
+    ) {
         self.index = index
+        self.occupancy = occupancy
         self.eventLoop = eventLoop
         self.port = port
         ids = RequestIDs(memberID: port.published.status.memberID, milliseconds: milliseconds, lane: UInt64(index) + 1)
@@ -128,9 +134,7 @@ public final class LoopMember {
             loneWrites.endBurst(requests: handled &- handledBefore, unanswered: completions.count)
             handledBefore = handled
         }
-        if !outbox.isEmpty, !isGathering {
-            if loneWrites.areTheRule { gather() } else { handOver() }
-        }
+        if !outbox.isEmpty { handOver() }
         while !refused.isEmpty {
             let turnedAway = refused
             refused.removeAll()
@@ -138,18 +142,13 @@ public final class LoopMember {
         }
     }
 
+    /// A lone write may be on its way to the disk when this returns, or be there: then the loop has waited, which it does only while nobody else
+    /// depends on it.
     private func handOver() {
-        port.post(outbox, mayTakeTurn: loneWrites.areTheRule && outbox.count == 1)
+        let mayWait = loneWrites.areTheRule && outbox.count == 1 && occupancy?.seclude(index) == true
+        port.post(outbox, mayTakeTurn: mayWait)
+        if mayWait { occupancy?.open(index) }
         outbox.removeAll(keepingCapacity: true)
-    }
-
-    /// Waits for what other connections have sent meanwhile: should the member take its turn on this loop, everybody on it waits.
-    private func gather() {
-        isGathering = true
-        eventLoop.assumeIsolated().execute { [self] in
-            isGathering = false
-            handOver()
-        }
     }
 
     public func deliver(_ answers: [(request: UInt64, answer: MemberAnswer)]) {

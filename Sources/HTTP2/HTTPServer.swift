@@ -94,7 +94,7 @@ public final class HTTPServer: Sendable {
     public func listen(on address: ListenAddress, _ options: ListenOptions = ListenOptions()) -> EventLoopFuture<ServerEndpoint> {
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: options.backlog)
-            .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 << 10, high: 256 << 10))
+            .childChannelOption(.writeBufferWaterMark, value: HTTPServer.waterMark)
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture { try accept(channel, options) }
             }
@@ -111,8 +111,24 @@ public final class HTTPServer: Sendable {
             case .unix(let path, let replace): bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: replace)
             case .descriptor(let descriptor): bootstrap.withBoundSocket(descriptor)
             }
-        return bound.map { ServerEndpoint(channel: $0) }
+        return bound.map { channel in ServerEndpoint(address: channel.localAddress) { channel.close() } }
     }
+
+    /// Listens with an acceptor for the loops of the server's group.
+    public func listen(
+        on address: ListenAddress, through acceptor: Acceptor, _ options: ListenOptions = ListenOptions()
+    ) throws -> ServerEndpoint {
+        let isTCP = address.isTCP
+        return try acceptor.listen(on: address, backlog: options.backlog, reusePort: options.reusePort) { descriptor, eventLoop in
+            var bootstrap = ClientBootstrap(group: eventLoop)
+                .channelOption(.writeBufferWaterMark, value: HTTPServer.waterMark)
+                .channelInitializer { [self] channel in eventLoop.makeCompletedFuture { try accept(channel, options) } }
+            if isTCP { bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1) }
+            return bootstrap.withConnectedSocket(descriptor)
+        }
+    }
+
+    private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 64 << 10, high: 256 << 10)
 
     private func accept(_ channel: any Channel, _ options: ListenOptions) throws {
         guard let entry = loops[ObjectIdentifier(channel.eventLoop)] else {
@@ -148,14 +164,17 @@ public final class HTTPServer: Sendable {
 
 /// One listener of a server.
 public final class ServerEndpoint: Sendable {
-    private let channel: any Channel
+    /// The address that was bound; the port is the real one if 0 was asked for. nil for a unix socket that an acceptor serves.
+    public let address: SocketAddress?
+    private let stop: @Sendable () -> EventLoopFuture<Void>
 
-    init(channel: any Channel) { self.channel = channel }
+    init(address: SocketAddress?, stop: @escaping @Sendable () -> EventLoopFuture<Void>) {
+        self.address = address
+        self.stop = stop
+    }
 
-    /// The address that was bound; the port is the real one if 0 was asked for.
-    public var address: SocketAddress? { channel.localAddress }
-    public var port: Int? { channel.localAddress?.port }
+    public var port: Int? { address?.port }
 
     /// Accepts no more connections. Those there are go on.
-    public func close() -> EventLoopFuture<Void> { channel.close() }
+    public func close() -> EventLoopFuture<Void> { stop() }
 }

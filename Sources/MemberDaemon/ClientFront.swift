@@ -23,12 +23,16 @@ final class ClientFront: Sendable {
     /// Answers what is not gRPC where `--listen-client-http-urls` says so.
     private let httpServer: HTTPServer?
     private let endpoints = Mutex<[ServerEndpoint]>([])
+    /// One for all listeners: a loop that waits for the disk gets no connection from any of them.
+    let acceptor: Acceptor
 
     init(
         _ daemon: MemberDaemon, _ member: MemberThread, _ group: MultiThreadedEventLoopGroup, _ serving: Serving,
         _ tls: MemberTLS,
         _ inherited: inout InheritedSockets
     ) throws {
+        let acceptor = Acceptor(for: group)
+        self.acceptor = acceptor
         self.daemon = daemon
         self.tls = tls
         self.member = member
@@ -42,8 +46,10 @@ final class ClientFront: Sendable {
         let gate = ConnectionGate(limit: System.connectionLimit)
         server = try HTTPServer.make(group: group, configuration: serving.server, gate: gate) { loop in
             let index = number(loop, 0)
-            return LoopServices(loop: loop, index: index, shard: index, member: member, serving: serving, listener: .client)
-                .application { $0 }
+            return LoopServices(
+                loop: loop, index: index, shard: index, member: member, serving: serving, listener: .client,
+                occupancy: acceptor.occupancy
+            ).application { $0 }
         }.wait()
         let pagesOnly: @Sendable (ServerLoop, HealthRouter.Listener, Int) -> ServerApplication = { loop, listener, index in
             let link = LoopServices.link(loop, index: index, member)
@@ -85,7 +91,7 @@ final class ClientFront: Sendable {
         var options = ListenOptions()
         options.reusePort = daemon.configuration.socketReusePort
         tls.secure(&options, url, listener)
-        let endpoint = try server.listen(on: address, options).wait()
+        let endpoint = try server.listen(on: address, through: acceptor, options)
         endpoints.withLock { $0.append(endpoint) }
     }
 
@@ -99,11 +105,22 @@ final class ClientFront: Sendable {
         }
     }
 
+    /// A loop that waits for the disk cannot be told to stop.
+    private static let patience = Duration.seconds(1)
+
     func stop(within limit: Duration) {
         for endpoint in endpoints.withLock({ $0 }) { try? endpoint.close().wait() }
-        try? server.drain(deadline: limit).wait()
-        try? metricsServer.drain(deadline: .seconds(1)).wait()
-        try? httpServer?.drain(deadline: .seconds(1)).wait()
+        wait(for: server.drain(deadline: limit), within: limit)
+        wait(for: metricsServer.drain(deadline: .seconds(1)), within: .seconds(1))
+        if let httpServer { wait(for: httpServer.drain(deadline: .seconds(1)), within: .seconds(1)) }
+    }
+
+    private func wait(for drained: EventLoopFuture<Void>, within limit: Duration) {
+        let eitherWay = acceptor.eventLoop.makePromise(of: Void.self)
+        drained.whenComplete { _ in eitherWay.succeed() }
+        let timer = acceptor.eventLoop.scheduleTask(in: TimeAmount(limit + ClientFront.patience)) { eitherWay.succeed() }
+        try? eitherWay.futureResult.wait()
+        timer.cancel()
     }
 }
 

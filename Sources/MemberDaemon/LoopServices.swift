@@ -73,12 +73,16 @@ final class LoopServices {
         return link
     }
 
-    /// `shard`: which part of metrics and counts this loop writes; a loop always writes the same.
+    /// - Parameters:
+    ///   - shard: which part of metrics and counts this loop writes; a loop always writes the same.
+    ///   - occupancy: of loops that may wait for the disk; knows this one under `index`.
     init(
-        loop: ServerLoop, index: Int, shard: Int, member: MemberThread, serving: Serving, listener: HealthRouter.Listener
+        loop: ServerLoop, index: Int, shard: Int, member: MemberThread, serving: Serving, listener: HealthRouter.Listener,
+        occupancy: LoopOccupancy? = nil
     ) {
         let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
-        let link = LoopMember(index: index, port: member, eventLoop: loop.eventLoop, milliseconds: milliseconds)
+        let link = LoopMember(
+            index: index, port: member, eventLoop: loop.eventLoop, milliseconds: milliseconds, occupancy: occupancy)
         let counts = serving.counts[shard]
         let watches = WatchService(member: link, eventLoop: loop.eventLoop, counts: counts, settings: WatchHub.Settings())
         let versions = ClientVersionCounter(serving.metrics.server.clientRequests)

@@ -136,7 +136,9 @@ public final class MemberDaemon: Sendable {
         let openedBox = SingleUseMember(opened)
         let memberRunning = DaemonThread.start("member") { member.run(openedBox.take()) }
         front.startServing()
-        observe(member, pageThread, group, peers: network.eventLoop)
+        observe(
+            member, pageThread, group,
+            others: [("peers' event loop", network.eventLoop), ("accepting", front.acceptor.eventLoop)])
         if configuration.readyWhen == .serving { notifier.post(.ready) }
         ProcessSignals.install { [self] wish in
             switch wish {

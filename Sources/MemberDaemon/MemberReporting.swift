@@ -17,18 +17,17 @@ extension MemberDaemon {
 
     /// From now on systemd is told how the member does, and its watchdog that every loop runs.
     func observe(
-        _ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup, peers peerLoop: any EventLoop
+        _ member: MemberThread, _ pages: PageThread, _ group: any EventLoopGroup, others: [(String, any EventLoop)]
     ) {
         var loops = [
             WatchedLoop(member.pulse) { member.nudge() },
             WatchedLoop(pages.pulse) { pages.nudge() },
         ]
-        for (index, eventLoop) in group.makeIterator().enumerated() {
-            let pulse = LoopPulse("event loop \(index)")
+        let clients = group.makeIterator().enumerated().map { ("event loop \($0.offset)", $0.element) }
+        for (name, eventLoop) in clients + others {
+            let pulse = LoopPulse(name)
             loops.append(WatchedLoop(pulse) { eventLoop.execute { pulse.beat() } })
         }
-        let pulse = LoopPulse("peers' event loop")
-        loops.append(WatchedLoop(pulse) { peerLoop.execute { pulse.beat() } })
         let rate = EventRate()
         notifier.observe(loops) { [metrics] in
             let published = member.published

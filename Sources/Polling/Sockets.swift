@@ -17,12 +17,17 @@ public struct SocketError: Error, CustomStringConvertible {
 /// Stream sockets that do not block, as bare descriptors.
 public enum Sockets {
     /// A socket that listens.
-    /// - Parameter replacesFile: a unix socket's file that is left at the path is removed first.
-    public static func listen(at address: SocketAddress, backlog: Int32, replacesFile: Bool) throws(SocketError) -> Int32 {
+    /// - Parameters:
+    ///   - replacesFile: a unix socket's file that is left at the path is removed first.
+    ///   - reusesPort: other processes may listen on the same port.
+    public static func listen(
+        at address: SocketAddress, backlog: Int32, replacesFile: Bool, reusesPort: Bool = false
+    ) throws(SocketError) -> Int32 {
         if replacesFile, case .unixDomainSocket = address, let path = address.pathname { removeSocketFile(path) }
         let descriptor = try make(for: address)
         // A failure of this one only makes the address harder to get.
         setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if reusesPort { setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
         let failed: String? =
             if address.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) != 0 {
                 "bind"

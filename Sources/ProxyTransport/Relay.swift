@@ -40,16 +40,7 @@ public final class Relay: Sendable {
 
     /// The first loop accepts, and hands what it accepts to all in turn.
     public func listen(on address: ListenAddress, backlog: Int32 = 4_096) throws -> RelayListener {
-        let descriptor: Int32
-        switch address {
-        case .tcp(let host, let port):
-            let resolved = try SocketAddress.makeAddressResolvingHost(host, port: port)
-            descriptor = try Sockets.listen(at: resolved, backlog: backlog, replacesFile: false)
-        case .unix(let path, let replace):
-            descriptor = try Sockets.listen(
-                at: SocketAddress(unixDomainSocketPath: path), backlog: backlog, replacesFile: replace)
-        case .descriptor(let given): descriptor = try Sockets.adopt(given)
-        }
+        let descriptor = try address.openSocket(backlog: backlog)
         let local = Sockets.localAddress(descriptor)
         let polling = group.loops[0]
         let listener = polling.submit { [self] in

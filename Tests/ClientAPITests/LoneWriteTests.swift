@@ -1,4 +1,5 @@
 import EtcdAPI
+import HTTP2
 import Member
 import NIOEmbedded
 import Testing
@@ -9,12 +10,14 @@ import Testing
     private let port: ScriptedMember
     private let link: LoopMember
     private let eventLoop = EmbeddedEventLoop()
+    private let occupancy = LoopOccupancy(loopCount: 2)
     private let write = MemberCommand.propose(payload: [1], id: 1, afterCompaction: false)
     private var answered: UInt64 = 0
 
     init() throws {
         port = try ScriptedMember()
-        link = LoopMember(index: 0, port: port, eventLoop: eventLoop, milliseconds: 1)
+        link = LoopMember(index: 0, port: port, eventLoop: eventLoop, milliseconds: 1, occupancy: occupancy)
+        #expect(occupancy.enter() == 0)
     }
 
     private func writeOnce() {
@@ -44,16 +47,17 @@ import Testing
         #expect(port.turnsOffered == 5 && port.requests.count == LoneWrites.needed + 4)
     }
 
-    @Test mutating func writesOfOneTurnOfTheLoopGoTogether() {
+    @Test mutating func whereOthersHaveConnectionsNobodyHasTheLoop() {
         write(times: LoneWrites.needed)
-        let before = (port.turnsOffered, port.requests.count)
-        writeOnce()
-        writeOnce()
-        #expect(port.requests.count == before.1, "waits for what else arrives")
-        answerAll()
-        #expect(port.turnsOffered == before.0 && port.requests.count == before.1 + 2)
-        write(times: LoneWrites.needed - 1)
-        #expect(port.turnsOffered == before.0)
+        #expect(port.turnsOffered == 1)
+        #expect([occupancy.enter(), occupancy.enter()] == [1, 0])
+        write(times: 5)
+        #expect(port.turnsOffered == 1)
+        occupancy.leave(0)
+        write(times: 5)
+        #expect(port.turnsOffered == 6)
+        // It was secluded for each turn only.
+        #expect([occupancy.enter(), occupancy.enter()].contains(0))
     }
 
     @Test mutating func aReadAmongThemEndsIt() throws {

@@ -1,6 +1,10 @@
 """A disk that hangs: the member cannot go on, and says so instead of keeping everybody waiting."""
 
+import contextlib
 import json
+import os
+import pathlib
+import tempfile
 import threading
 
 import grpc
@@ -52,3 +56,66 @@ def test_a_hung_disk_is_told_and_healed(hanging):
     # The write that was on its way may have been told to have timed out; it is in the log all the same.
     assert member.client.get(b"a") == b"2"
     member.client.put(b"b", b"1")
+
+
+@pytest.fixture
+def quick(daemons, tmp_path):
+    """A member whose log is in memory where there is room, and what stops its syncs."""
+    memory = pathlib.Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="quorate-", dir=memory if memory.is_dir() else tmp_path) as log:
+        member = daemons(quorate(), "quick", flags=["--wal-dir", log])
+        disk = Faults(member, library(tmp_path))
+        member.start()
+        yield member, disk
+        disk.end()
+        member.stop()
+
+
+def test_nobody_but_a_lone_writer_waits_for_its_disk(quick):
+    """Its puts are written by the event loop that received them; that loop is nobody else's as long as it may hang."""
+    member, disk = quick
+    poll(lambda: health(member).status == 200, 10, "ready")
+    # On another loop than the writer, even of two.
+    early = member.client
+    early.get(b"a")
+    with member.connect() as writer:
+        for number in range(300):
+            writer.put(b"a", b"%d" % number)
+        disk.begin("hang", ".wal")
+        waiting = writer.start("KV/Put", put_request(b"a", b"last"), 30)
+        thread = poll(lambda: disk.content("hung"), 10, "a sync hangs")
+        # As many as there are loops at most, so that each would get some.
+        for _ in range(8):
+            assert web.request(member.client_port, "/health?serializable=true", timeout=5).status == 200
+        reply = poll(lambda: (r := health(member)).status == 503 and r, 10, "health turns false")
+        assert json.loads(reply.text)["reason"].startswith("STALLED: waiting for the disk for ")
+        for _ in range(8):
+            assert web.request(member.client_port, "/health", timeout=5).status == 503
+            with member.connect(5) as late:
+                assert late.range(b"a", serializable=True)["kvs"][0]["value"] == b"299"
+        assert early.range(b"a", serializable=True)["kvs"][0]["value"] == b"299"
+        disk.end()
+        assert waiting.result(30) is not None
+        poll(lambda: health(member).status == 200, 10, "health turns true")
+        assert early.get(b"a") == b"last"
+    if os.cpu_count() > 1:
+        assert thread.startswith("NIO"), "the member thread has taken over such writes: this test shows nothing"
+
+
+def test_a_writer_that_shares_its_loop_does_not_make_it_wait(quick):
+    member, disk = quick
+    poll(lambda: health(member).status == 200, 10, "ready")
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(member.connect()) for _ in range(8)]
+        for other in others:
+            other.get(b"a")
+        writer = stack.enter_context(member.connect())
+        for number in range(300):
+            writer.put(b"a", b"%d" % number)
+        disk.begin("hang", ".wal")
+        waiting = writer.start("KV/Put", put_request(b"a", b"last"), 30)
+        assert poll(lambda: disk.content("hung"), 10, "a sync hangs") == "member"
+        for other in others:
+            assert other.range(b"a", serializable=True)["kvs"][0]["value"] == b"299"
+        disk.end()
+        assert waiting.result(30) is not None

@@ -203,4 +203,46 @@ private final class OKRouter: HTTPRouter {
         try drained.wait()
         #expect(server.read(.connectionsOpen) == 0)
     }
+
+    @Test func anAcceptorSpreadsConnectionsAndLeavesSecludedLoopsAlone() throws {
+        let (group, server) = try makeServer(threads: 2)
+        defer { try? group.syncShutdownGracefully() }
+        let acceptor = Acceptor(for: group)
+        let endpoint = try server.listen(on: .tcp(host: "127.0.0.1", port: 0), through: acceptor)
+        let port = try #require(endpoint.port)
+        func served() throws -> SocketClient {
+            let client = try SocketClient(tcpPort: port)
+            let id = client.client.request("GET", "/")
+            #expect(client.run { client.client.responses[id]?.closeCode != nil })
+            return client
+        }
+        var clients = try [served()]
+        #expect(acceptor.occupancy.connections(on: 0) == 1)
+        #expect(acceptor.occupancy.seclude(0))
+        for _ in 0..<3 { clients.append(try served()) }
+        #expect(acceptor.occupancy.connections(on: 1) == 3)
+        acceptor.occupancy.open(0)
+        clients.append(try served())
+        #expect(acceptor.occupancy.connections(on: 0) == 2)
+        #expect(server.read(.connectionsAccepted) == 5)
+        clients.removeAll()
+        try endpoint.close().wait()
+        try server.drain(deadline: .seconds(5)).wait()
+        #expect(acceptor.occupancy.connections(on: 0) == 0 && acceptor.occupancy.connections(on: 1) == 0)
+    }
+
+    @Test func anAcceptorServesUnixSocketsAndClosesWhoIsTooMany() throws {
+        let (group, server) = try makeServer(gate: ConnectionGate(limit: 1))
+        defer { try? group.syncShutdownGracefully() }
+        let acceptor = Acceptor(for: group)
+        let path = "/tmp/http-acceptor-test-\(getpid()).sock"
+        defer { unlink(path) }
+        _ = try server.listen(on: .unix(path: path, replaceExisting: true), through: acceptor)
+        let client = try SocketClient(unixPath: path)
+        let id = client.client.request("GET", "/")
+        #expect(client.run { client.client.responses[id]?.closeCode != nil })
+        #expect(client.client.responses[id]?.status == "200")
+        #expect(try SocketClient(unixPath: path).read().isEmpty)
+        #expect(server.read(.connectionsRefused) == 1)
+    }
 }

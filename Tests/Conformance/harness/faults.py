@@ -33,6 +33,11 @@ class Faults:
         fresh.write_text(str(content))
         fresh.rename(self.folder / name)
 
+    def content(self, name):
+        """Of what the library notes; None when there is no such file."""
+        file = self.folder / name
+        return file.read_text() if file.exists() else None
+
     def end(self):
         for file in self.folder.iterdir():
             file.unlink(missing_ok=True)

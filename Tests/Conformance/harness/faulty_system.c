@@ -1,5 +1,5 @@
 // Preloaded into a member. Files in the folder FAULTS stand for what goes wrong while they exist:
-//   hang     syncs of files whose path ends in its content (of all, if it is empty) do not return
+//   hang     syncs of files whose path ends in its content (of all, if it is empty) do not return; `hung` then has the name of such a thread
 //   delay    syncs take so many milliseconds longer
 //   broken   syncs fail with EIO
 //   full     nothing can be written, enlarged or made: ENOSPC
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,9 +41,22 @@ static int concerns(int descriptor, const char *ending) {
     return length >= (ssize_t)wanted && memcmp(path + length - wanted, ending, wanted) == 0;
 }
 
+static void note_hung_thread() {
+    char path[512], name[17] = "";
+    snprintf(path, sizeof path, "%s/hung", getenv("FAULTS"));
+    prctl(PR_GET_NAME, name);
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (descriptor < 0) return;
+    if (write(descriptor, name, strlen(name)) < 0) abort();
+    close(descriptor);
+}
+
 static int sync_with_faults(int descriptor, const char *name) {
     char content[128];
-    while (sign("hang", content, sizeof content) && concerns(descriptor, content)) usleep(10000);
+    for (int turns = 0; sign("hang", content, sizeof content) && concerns(descriptor, content); turns++) {
+        if (turns == 0) note_hung_thread();
+        usleep(10000);
+    }
     if (sign("delay", content, sizeof content)) usleep(1000 * atoi(content));
     if (sign("broken", content, sizeof content)) return errno = EIO, -1;
     return ((int (*)(int))dlsym(RTLD_NEXT, name))(descriptor);
