@@ -47,6 +47,9 @@ public final class ProxyDaemon: Sendable {
         configuration.threads > 0 ? Int(clamping: configuration.threads) : max(1, min(System.coreCount / 2, 4))
     }
 
+    /// By then everything has been done that is done once.
+    private static let startTime = TimeAmount.seconds(2)
+
     /// Runs until a signal or a failure; returns the exit code.
     public func run() -> Int32 {
         signal(SIGPIPE, SIG_IGN)
@@ -94,6 +97,7 @@ public final class ProxyDaemon: Sendable {
             log.info("serving clients", ["address": .string(url.description), "mode": .string(configuration.mode.rawValue)])
         }
         observe(health, group)
+        healthGroup.next().scheduleTask(in: Self.startTime) { NIOThreadPool.singleton.submit { _ in ProgramPages.giveBack() } }
         ProcessSignals.install { [self] wish in
             switch wish {
             case .stop:

@@ -103,11 +103,9 @@ final class CallForwarder: HTTP2RequestSink {
         }
     }
 
-    /// Ends every long call so that its client goes elsewhere; short ones finish by themselves.
+    /// Ends every call that has no end of its own, so that its client goes elsewhere; snapshots and short calls finish by themselves.
     func drain() {
         isDraining = true
-        for call in Array(longCalls.values) {
-            call.answer(GRPCStatus(.unavailable, "quorate proxy: shutting down"))
-        }
+        for call in Array(longCalls.values) where !call.kind.isMemberSpecific { call.end("quorate proxy: shutting down") }
     }
 }

@@ -142,6 +142,7 @@ final class PlainCall: HTTP1ResponseReceiver {
         forwarder.balancer.began(id)
         let request = exchange.request
         let target = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
+        forwarder.balancer.countBytes(id, sent: request.body.count, received: 0)
         connection.send(method: request.method, target: target, fields: requestFields(address), body: request.body, self)
     }
 
@@ -217,12 +218,14 @@ final class PlainCall: HTTP1ResponseReceiver {
     private func passOn() {
         rule.passedOn = true
         exchange.begin(status: status, fields: fields)
-        body.withUnsafeBytes { if $0.count > 0 { exchange.write($0) } }
+        // A long poll's head comes long before its body, and clients may wait for it with a limit.
+        if body.isEmpty { exchange.flush() } else { exchange.write(body) }
         body = []
     }
 
     func responseBody(_ bytes: UnsafeRawBufferPointer) {
         note?.responseBytes(bytes.count)
+        if let endpoint { forwarder.balancer.countBytes(endpoint, sent: 0, received: bytes.count) }
         guard rule.passedOn else {
             body.append(contentsOf: bytes)
             if body.count > forwarder.settings.replayBytes { passOn() }

@@ -67,7 +67,7 @@ final class RelayLoop: EndpointObserver {
 
     /// Over a copy each: finishing a connection removes it.
     func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
-        for connection in connections.filter({ $0.endpoint == id }) { connection.finish(.moved(reason)) }
+        for connection in Array(connections) { connection.endpointLeft(id, reason) }
     }
 
     func endpointRemoved(_ id: EndpointID) { endpointLeft(id, .removed) }

@@ -4,8 +4,7 @@ import NIOPosix
 import Polling
 
 /// One client connection and the connection to an endpoint that carries it. An endpoint is chosen when the client's first bytes are
-/// here: a connection that says nothing costs no member anything. Until something was sent, an endpoint that cannot be reached is
-/// replaced by the next one. Confined to its event loop.
+/// here: a connection that says nothing costs no member anything. Confined to its event loop.
 final class RelayedConnection {
     private enum State {
         /// Nothing from the client yet.
@@ -19,15 +18,16 @@ final class RelayedConnection {
     /// Both are let go at the end, because they hold this connection.
     private var clientSide: RelaySide?
     private var endpointSide: RelaySide?
-    private var dial: Dial?
+    /// While there is no endpoint.
+    private var race: EndpointRace?
     /// For the log, when there is one.
     private let clientName: String?
     /// For the sticky policy: connections from one client address belong together.
     private let affinity: UInt64?
     private var state = State.silent
-    private(set) var endpoint: EndpointID?
+    private var endpoint: EndpointID?
     private var address: EndpointAddress?
-    private var tried: [EndpointID] = []
+    private var attempts = 0
     private let began: NIODeadline
     private var sentBytes: UInt64 = 0
     private var receivedBytes: UInt64 = 0
@@ -66,44 +66,21 @@ final class RelayedConnection {
     }
 
     private func connect() {
-        guard let id = loop.balancer.pick(.connection, affinity: affinity, excluding: tried),
-            let address = loop.balancer.address(of: id)
-        else { return finish(.noEndpoint) }
-        if !tried.isEmpty { loop.balancer.countRetry() }
-        tried.append(id)
-        endpoint = id
-        self.address = address
-        loop.balancer.began(id)
-        let started = loop.eventLoop.now
-        let dial = Dial(loop.polling, limit: loop.settings.connectTimeout) { [unowned self] result in
-            self.dial = nil
-            switch result {
-            case .success(let descriptor): connected(descriptor, id, started)
-            case .failure(let failure): notConnected(id, failure)
-            }
+        let started = EndpointRace(loop, affinity: affinity) { [unowned self] winner in
+            attempts = race?.attempts ?? 0
+            race = nil
+            if let winner { connected(winner) } else { finish(.noEndpoint) }
         }
-        // Before it begins, because it may fail at once.
-        self.dial = dial
-        if address.isUnixSocket {
-            dial.connect(toSocket: address.socketPath)
-        } else {
-            dial.connect(to: address.host, port: Int(address.port), lookUp: .singleton)
-        }
+        race = started
+        started.goOn()
     }
 
-    private func notConnected(_ id: EndpointID, _ failure: Dial.Failure) {
-        let isTimeout = if case .timedOut = failure { true } else { false }
-        loop.balancer.finished(id, isTimeout ? .connectTimedOut : .connectFailed)
-        endpoint = nil
-        connect()
-    }
-
-    private func connected(_ descriptor: Int32, _ id: EndpointID, _ started: NIODeadline) {
+    private func connected(_ winner: EndpointRace.Winner) {
         guard case .connecting(let firstBytes) = state, let clientSide else {
             preconditionFailure("a connection that has ended still connects")
         }
-        let side = RelaySide(descriptor, self, loop, isClientSide: false)
-        loop.balancer.answered(id, latency: .nanoseconds((loop.eventLoop.now - started).nanoseconds))
+        (endpoint, address) = (winner.endpoint, winner.address)
+        let side = RelaySide(winner.descriptor, self, loop, isClientSide: false)
         endpointSide = side
         state = .relaying
         clientSide.join(side)
@@ -111,6 +88,11 @@ final class RelayedConnection {
         firstBytes.withUnsafeBytes { side.write($0) }
         clientSide.goOn()
         side.goOn()
+    }
+
+    /// The endpoint is not to be used any more: a connection that it carries ends, one that does not yet goes elsewhere.
+    func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
+        if id == endpoint { finish(.moved(reason)) } else { race?.endpointLeft(id) }
     }
 
     // MARK: Relaying
@@ -173,8 +155,11 @@ final class RelayedConnection {
         if case .ended = state { return }
         let outcome = outcome(of: end)
         state = .ended
-        dial?.cancel()
-        dial = nil
+        if let race {
+            attempts = race.attempts
+            race.cancel()
+            self.race = nil
+        }
         tellBytes()
         if let endpoint { loop.balancer.finished(endpoint, outcome) }
         if end == .noEndpoint { loop.balancer.countWithoutEndpoint() }
@@ -184,7 +169,7 @@ final class RelayedConnection {
             RelayRecord(
                 client: clientName ?? "unknown", endpoint: address, sentBytes: sentBytes,
                 receivedBytes: receivedBytes, duration: .nanoseconds((loop.eventLoop.now - began).nanoseconds),
-                attempts: tried.count, end: end))
+                attempts: attempts, end: end))
     }
 
     /// A stream that is cut must look cut on both sides: bytes that nobody understands here may have no other sign of their end.
@@ -200,7 +185,6 @@ final class RelayedConnection {
     /// A connection that an endpoint closed without a word after it got some failed there.
     private func outcome(of end: RelayEnd) -> Outcome {
         switch end {
-        case _ where endpointSide == nil: .abandoned
         case .closedByEndpoint, .failed: receivedBytes == 0 && sentBytes > 0 ? .connectionLost : .succeeded
         case .moved, .draining, .noEndpoint: .abandoned
         case .closedByClient: receivedBytes > 0 ? .succeeded : .abandoned

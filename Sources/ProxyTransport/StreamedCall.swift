@@ -122,12 +122,12 @@ class StreamedCall: ForwardedCall {
 
     override func attemptFailed(_ failure: AttemptFailure) {
         guard rule.passedOn else { return decide(failure) }
-        // Between two messages a status can follow, on which clients resume; within one it cannot.
-        if boundary.isBetweenMessages {
-            answer(GRPCStatus(.unavailable, "quorate proxy: the member was lost"))
-        } else {
-            breakOff()
-        }
+        end("quorate proxy: the member was lost")
+    }
+
+    /// Between two messages a status can follow, on which clients resume; within one it cannot.
+    final func end(_ reason: String) {
+        if boundary.isBetweenMessages { answer(GRPCStatus(.unavailable, reason)) } else { breakOff() }
     }
 
     override func endpointLeft(_ reason: LeaveReason) {

@@ -87,7 +87,10 @@ final class Tunnel {
 
     // MARK: What its sides tell
 
-    func count(_ bytes: Int, fromClient: Bool) { if fromClient { note?.requestBytes(bytes) } else { note?.responseBytes(bytes) } }
+    func count(_ bytes: Int, fromClient: Bool) {
+        if fromClient { note?.requestBytes(bytes) } else { note?.responseBytes(bytes) }
+        balancer.countBytes(endpoint, sent: fromClient ? bytes : 0, received: fromClient ? 0 : bytes)
+    }
 
     /// All that one side said has been handed to the kernel for the other side.
     func directionEnded() {

@@ -180,6 +180,75 @@ def test_bytes_pass_untouched_both_ways(proxies):
     assert (len(received), hashlib.sha256(received).digest()) == (len(sent), hashlib.sha256(sent).digest())
 
 
+class Gate(threading.Thread):
+    """Passes connections on to a member, until it swallows new ones: those that stand go on."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.member = ("127.0.0.1", port)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.listener.settimeout(0.05)
+        self.swallows = False
+        self.held = []
+        self.start()
+
+    def run(self):
+        while not self.swallows:
+            with contextlib.suppress(TimeoutError):
+                ends = [self.listener.accept()[0], socket.create_connection(self.member)]
+                self.held += ends
+                for one, other in (ends, ends[::-1]):
+                    one.settimeout(None)
+                    threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def copy(one, other):
+        with contextlib.suppress(OSError):
+            while part := one.recv(65536):
+                other.sendall(part)
+            other.shutdown(socket.SHUT_WR)
+
+    def swallow(self):
+        """Once the queue is full the kernel answers nobody who knocks."""
+        self.swallows = True
+        self.join()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.held.append(socket.create_connection(self.listener.getsockname(), timeout=0.5))
+
+
+def test_addresses_that_swallow_connections_hold_up_nobody(trio, proxies):
+    """Probes pass over the connections they have; whoever comes anew waits a moment for such an address, not for its time-out."""
+    gates = [Gate(member.client_port) for member in trio.members[1:]]
+    urls = [gate.url for gate in gates] + trio.urls[:1]
+    proxy = proxies(urls, "--policy", "round-robin", "--connect-timeout", "20s", "--refresh-interval", "0").start()
+    proxy.wait_for_all()
+    for gate in gates:
+        gate.swallow()
+    slowest = 0
+    for number in range(9):
+        began = time.monotonic()
+        # gRPC's own client would give up sooner and come back.
+        assert web.request(proxy.port, "/v3/kv/put", "POST", '{"key":"YQ==","value":"%d"}' % (1000 + number)).status == 200
+        slowest = max(slowest, time.monotonic() - began)
+    # Two of them a quarter of a second each, and a machine that is busy.
+    assert slowest < 8, slowest
+
+
+def test_memory_of_the_start_is_given_back(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([member.client_url]).start()
+
+    def mebibytes(name):
+        with open(f"/proc/{proxy.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(name + ":")) / 1024
+
+    poll(lambda: mebibytes("VmRSS") < 0.8 * mebibytes("VmHWM"), 10, lambda: f"{mebibytes('VmRSS')} of {mebibytes('VmHWM')} MiB")
+    with Client(proxy.endpoint) as client:
+        client.put(b"a", b"1")
+
+
 def test_draining_lets_connections_end_and_then_ends_them(daemons, proxies, reference):
     member = daemons(etcd(reference), "member").start()
     proxy = proxies([member.client_url], "--drain-timeout", "2s").start()

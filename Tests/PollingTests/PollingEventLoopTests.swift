@@ -72,6 +72,32 @@ import Testing
         for client in dialled.withLock({ $0 }) { close(client) }
     }
 
+    /// The first swallows what is sent to it: waiting for the whole limit, or for its share of it, would take much longer.
+    @Test func anAddressThatSaysNothingHoldsUpTheOthersForAMoment() throws {
+        let group = PollingEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let loop = group.loops[0]
+        let silent = try SilentAddress()
+        let listening = try Sockets.listen(at: SocketAddress(ipAddress: "127.0.0.1", port: 0), backlog: 5, replacesFile: false)
+        defer { close(listening) }
+        let good = try #require(Sockets.localAddress(listening))
+        let (done, limit) = (loop.makePromise(of: Bool.self), Duration.seconds(100))
+        let began = ContinuousClock.now
+        loop.execute {
+            Dial(loop, limit: limit) { result in
+                if case .success(let descriptor) = result { loop.close(descriptor) }
+                done.succeed((try? result.get()) != nil)
+            }.start([silent.address, good])
+        }
+        #expect(try done.futureResult.wait())
+        #expect(began.duration(to: .now) < .seconds(20))
+        let end = loop.makePromise(of: String.self)
+        loop.execute {
+            Dial(loop, limit: .milliseconds(30)) { end.succeed("\($0)") }.start([silent.address, silent.address])
+        }
+        #expect(try end.futureResult.wait().hasSuffix("timedOut)"))
+    }
+
     @Test func aDialTellsWhetherItReachedSomebody() throws {
         let group = PollingEventLoopGroup(numberOfThreads: 1)
         defer { try? group.syncShutdownGracefully() }
@@ -107,4 +133,22 @@ import Testing
         }.wait()
         return try promise.futureResult.wait()
     }
+}
+
+/// Somebody listens there whose queue is full: the kernel swallows who else would connect.
+private final class SilentAddress: Sendable {
+    let address: SocketAddress
+    private let descriptors: [Int32]
+
+    init() throws {
+        let listening = try Sockets.listen(at: SocketAddress(ipAddress: "127.0.0.1", port: 0), backlog: 0, replacesFile: false)
+        let found = try #require(Sockets.localAddress(listening))
+        address = found
+        descriptors = [listening] + (try (0..<3).map { _ in try Sockets.startConnecting(to: found) })
+        // The first is in the queue.
+        var entry = pollfd(fd: descriptors[1], events: Int16(POLLOUT), revents: 0)
+        #expect(poll(&entry, 1, 10_000) == 1)
+    }
+
+    deinit { for descriptor in descriptors { close(descriptor) } }
 }

@@ -17,7 +17,7 @@ TIMING = ["--heartbeat-interval", "50", "--election-timeout", "500", "--log-leve
 class Trio:
     """A cluster of three members that can be killed, stopped and replaced."""
 
-    def __init__(self, make, software, network=None, client_flags=()):
+    def __init__(self, make, software, network=None, client_flags=(), flags=()):
         """With flags for the client port its listeners speak TLS, and they are known to serve only when somebody has asked them."""
         self._make = make
         self.software = software
@@ -29,7 +29,7 @@ class Trio:
                 member.relay_port = network.relay(member)
         initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for member in self.members:
-            member.flags = [*TIMING, "--initial-cluster", initial, *map(str, client_flags)]
+            member.flags = [*TIMING, "--initial-cluster", initial, *flags, *map(str, client_flags)]
             member.client_scheme = "https" if client_flags else "http"
             member.spawn()
         for member in self.members:
@@ -129,7 +129,7 @@ class Proxy:
             self.process = subprocess.Popen(
                 [
                     str(binary), "proxy",
-                    "--endpoints", ",".join(self.endpoints),
+                    *(["--endpoints", ",".join(self.endpoints)] if self.endpoints else []),
                     "--listen-client-urls", self.url,
                     "--data-dir", str(self.folder / "data"),
                     *self.flags,
