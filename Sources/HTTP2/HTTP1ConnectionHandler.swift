@@ -314,6 +314,12 @@ extension HTTP1ConnectionHandler: HTTPResponseWriter {
 
     func flush() { context?.flush() }
 
+    /// NIO reads 64 KiB at a time at most, as it is set up.
+    func readInLargePieces() {
+        let sizes = AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 64 << 10, maximum: 256 << 10)
+        try? context?.channel.syncOptions?.setOption(.recvAllocator, value: sizes)
+    }
+
     func setReading(_ isReading: Bool) {
         guard let context, bodyIsOpen else { return }
         try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)

@@ -56,6 +56,8 @@ protocol HTTPResponseWriter: AnyObject {
     func flush()
     /// Whether more of the request's body is read.
     func setReading(_ isReading: Bool)
+    /// Much of the request's body is still to come.
+    func readInLargePieces()
 }
 
 /// One plain HTTP request and its response. Confined to the connection's event loop.
@@ -88,6 +90,9 @@ public final class HTTPExchange {
 
     /// Stops reading a body that comes in pieces, or goes on. A few pieces that were read already may still come.
     public func setReading(_ isReading: Bool) { writer?.setReading(isReading) }
+
+    /// A body that comes in pieces is long: larger ones cost less.
+    public func readInLargePieces() { writer?.readInLargePieces() }
 
     /// The whole response. `content-length` is added.
     public func respond(status: Int, fields: [HTTPField] = [], body: UnsafeRawBufferPointer) {

@@ -152,4 +152,5 @@ private final class HTTP2Body: HTTPResponseWriter {
     func flush() {}
     /// Bodies over HTTP/2 never come in pieces.
     func setReading(_ isReading: Bool) {}
+    func readInLargePieces() {}
 }

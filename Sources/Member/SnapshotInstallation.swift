@@ -31,6 +31,9 @@ public struct SnapshotInstallation: Sendable {
         guard try opening.adoptDatabase(at: index) else {
             throw .directory("\(opening.directory.snapshotPath) lacks the database of the snapshot at index \(index)")
         }
+        var opening = opening
+        // It was written a moment ago.
+        opening.options.readsAhead = false
         let file = try opening.openPageFile()
         let (machine, _) = try opening.openMachine(file, settings, membership: membership, progress: progress)
         guard machine.appliedIndex >= index else {

@@ -163,17 +163,37 @@ private final class PeerReceiver: PeerSink {
 
 /// A page file as one transaction sees it, for the transport to send.
 private final class OutgoingDatabase: SnapshotDatabase {
+    private static let chunkSize = 512 << 10
+
+    private struct Reading: ~Copyable {
+        var stream: SnapshotStream
+        /// The last pieces: the memory of one that the transport has let go of is used again.
+        var pieces = [ByteBuffer](repeating: ByteBuffer(), count: 3)
+        var count = 0
+
+        mutating func next() throws -> ByteBuffer? {
+            let size = stream.nextCount
+            guard size > 0 else { return nil }
+            let slot = count % pieces.count
+            count += 1
+            pieces[slot].clear(minimumCapacity: size)
+            try pieces[slot].writeWithUnsafeMutableBytes(minimumWritableBytes: size) { room in
+                try stream.read(into: UnsafeMutableRawBufferPointer(rebasing: room[..<size]))
+                return size
+            }
+            return pieces[slot]
+        }
+    }
+
     let size: Int
-    private let stream: Mutex<SnapshotStream>
+    private let reading: Mutex<Reading>
 
     init(_ pages: ReadTransaction) {
         size = pages.size
-        stream = Mutex(SnapshotStream(pages))
+        reading = Mutex(Reading(stream: SnapshotStream(pages, chunkSize: Self.chunkSize)))
     }
 
-    func next() throws -> [UInt8]? {
-        try stream.withLock { (stream) throws(PageFileError) in try stream.next() }
-    }
+    func next() throws -> ByteBuffer? { try reading.withLock { reading in try reading.next() } }
 }
 
 extension SnapshotDirectory {

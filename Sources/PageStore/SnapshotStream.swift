@@ -19,36 +19,41 @@ public struct SnapshotStream: ~Copyable {
         self.chunkSize = max(min(max(chunkSize, 64 << 10), 1 << 20) / pageSize, 2) * pageSize
     }
 
+    /// Bytes of the next piece, 0 when all were handed out.
+    public var nextCount: Int { min(chunkSize, totalSize - position) }
+
     /// The next piece, or nil when all were handed out.
     public mutating func next() throws(PageFileError) -> [UInt8]? {
-        let count = min(chunkSize, totalSize - position)
+        let count = nextCount
         guard count > 0 else { return nil }
-        var failure: PageFileError?
-        let source = transaction.source
+        var result: Result<Void, PageFileError> = .success(())
         let chunk = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
             do throws(PageFileError) {
-                try source.copy(
-                    at: position, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+                try read(into: target)
                 initialized = count
             } catch {
-                failure = error
+                result = .failure(error)
             }
         }
-        if let failure { throw failure }
-        defer { position += count }
-        return position == 0 ? withMetas(chunk) : chunk
+        try result.get()
+        return chunk
     }
 
-    private func withMetas(_ chunk: [UInt8]) -> [UInt8] {
-        var chunk = chunk
+    /// Copies the next piece into `target`, which is ``nextCount`` bytes long.
+    public mutating func read(into target: UnsafeMutableRawBufferPointer) throws(PageFileError) {
+        precondition(target.count == nextCount, "a piece is taken whole")
+        try transaction.source.copy(at: position, into: target)
+        if position == 0 { writeMetas(into: target) }
+        position += target.count
+    }
+
+    private func writeMetas(into bytes: UnsafeMutableRawBufferPointer) {
         let pageSize = transaction.source.pageSize
-        chunk.withUnsafeMutableBytes { bytes in
-            for slot in 0..<2 {
-                var meta = transaction.meta
-                if slot == 1 && meta.transaction > 0 { meta.transaction -= 1 }
-                meta.encode(UnsafeMutableRawBufferPointer(rebasing: bytes[slot * pageSize..<(slot + 1) * pageSize]), slot: slot)
-            }
+        for slot in 0..<2 {
+            var meta = transaction.meta
+            if slot == 1 && meta.transaction > 0 { meta.transaction -= 1 }
+            meta.encode(UnsafeMutableRawBufferPointer(rebasing: bytes[slot * pageSize..<(slot + 1) * pageSize]), slot: slot)
         }
-        return chunk
     }
 }

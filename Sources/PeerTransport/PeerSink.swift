@@ -1,3 +1,4 @@
+import NIOCore
 import Raft
 
 /// What the transport tells the member. Called on the peers' event loop, one call at a time; must not block.
@@ -21,5 +22,5 @@ public protocol SnapshotDatabase: AnyObject, Sendable {
     /// Bytes that ``next()`` yields in all.
     var size: Int { get }
     /// The next piece, nil after the last. Called on threads of a pool, one call at a time, never on an event loop.
-    func next() throws -> [UInt8]?
+    func next() throws -> ByteBuffer?
 }

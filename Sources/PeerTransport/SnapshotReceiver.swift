@@ -14,8 +14,8 @@ import WAL
 final class SnapshotReceiver {
     /// The message without the database; it carries the membership (etcd 3.7.1 takes as much).
     private static let maximumMessageBytes = 64 << 20
-    /// Bytes that wait for the disk before reading stops.
-    private static let maximumWaiting = 1 << 20
+    /// Bytes that wait for the disk, while about as many are written, before reading stops. A little more may be in hand by then.
+    private static let maximumWaiting = 4 << 20
     private static let lastNumber = Atomic<UInt64>(0)
 
     private enum State {
@@ -28,9 +28,15 @@ final class SnapshotReceiver {
     private unowned let transport: TransportLoop
     private let shared: TransportShared
     private var state = State.message
-    private var waiting = ByteBuffer()
+    /// What has arrived of the message, which comes first.
+    private var head = ByteBuffer()
+    /// What of the database waits for the disk.
+    private var waiting = Portion()
+    /// Memory that is used again and again: fresh pages would cost more than copying into these.
+    private var spare = Portion()
     private var bodyHasEnded = false
     private var isWriting = false
+    private var isPaused = false
     private var file: DatabaseFile?
     private let began: Instant
     private var from = "0"
@@ -60,7 +66,8 @@ final class SnapshotReceiver {
         if case .database = state { metric(shared.metrics.snapshotReceivesInFlight).add(-1) }
         state = .done
         file = nil
-        waiting = ByteBuffer()
+        waiting = Portion()
+        spare = Portion()
         exchange.onBody = nil
         exchange.onCancel = nil
         transport.forget(self)
@@ -69,27 +76,28 @@ final class SnapshotReceiver {
     // MARK: Reading
 
     private func received(_ piece: ByteBuffer?) {
-        if var piece {
-            if waiting.readableBytes == 0 { waiting = piece } else { waiting.writeBuffer(&piece) }
-        } else {
-            bodyHasEnded = true
+        if piece == nil { bodyHasEnded = true }
+        if case .message = state {
+            if var piece { head.writeBuffer(&piece) }
+            takeMessage()
+        } else if let piece {
+            waiting.append(piece)
         }
-        if case .message = state { takeMessage() }
         if case .database = state { writeNext() }
     }
 
     private func takeMessage() {
-        guard let length = waiting.getInteger(at: waiting.readerIndex, as: UInt64.self) else {
+        guard let length = head.getInteger(at: head.readerIndex, as: UInt64.self) else {
             return bodyHasEnded ? refuse(400, "failed to decode raft message (unexpected EOF)") : ()
         }
         guard length <= Self.maximumMessageBytes else {
             return refuse(400, "failed to decode raft message (rafthttp: error limit exceeded)")
         }
-        guard waiting.readableBytes >= 8 + Int(length) else {
+        guard head.readableBytes >= 8 + Int(length) else {
             return bodyHasEnded ? refuse(400, "failed to decode raft message (unexpected EOF)") : ()
         }
-        waiting.moveReaderIndex(forwardBy: 8)
-        let bytes = waiting.readBytes(length: Int(length)) ?? []
+        head.moveReaderIndex(forwardBy: 8)
+        let bytes = head.readBytes(length: Int(length)) ?? []
         let message: Message
         do {
             message = try Message(decoding: bytes)
@@ -112,6 +120,9 @@ final class SnapshotReceiver {
         let number = Self.lastNumber.wrappingAdd(1, ordering: .relaxed).newValue
         file = DatabaseFile(shared.snapshots, index: snapshot.index, number: number)
         state = .database(message)
+        waiting.append(head)
+        head = ByteBuffer()
+        exchange.readInLargePieces()
         metric(shared.metrics.snapshotReceivesInFlight).add(1)
         shared.log.info(
             "receiving database snapshot",
@@ -125,17 +136,14 @@ final class SnapshotReceiver {
 
     /// Hands what has arrived to the pool, one job at a time.
     private func writeNext() {
-        guard let file, !isWriting else {
-            if waiting.readableBytes >= Self.maximumWaiting { exchange.setReading(false) }
-            return
-        }
-        let bytes = waiting
-        guard bytes.readableBytes > 0 || bodyHasEnded else { return }
-        waiting = ByteBuffer()
-        databaseBytes += bytes.readableBytes
+        guard let file, !isWriting else { return setPaused(waiting.count >= Self.maximumWaiting) }
+        guard waiting.count > 0 || bodyHasEnded else { return }
+        let portion = waiting
+        swap(&waiting, &spare)
+        databaseBytes += portion.count
         isWriting = true
         let isLast = bodyHasEnded
-        shared.pool.runIfActive(eventLoop: shared.eventLoop) { try file.write(bytes, isLast: isLast) }
+        shared.pool.runIfActive(eventLoop: shared.eventLoop) { try file.write(portion, isLast: isLast) }
             .assumeIsolated().whenComplete { [self] result in
                 isWriting = false
                 written(result)
@@ -148,9 +156,15 @@ final class SnapshotReceiver {
         case .failure(let error): refuse(500, "failed to save KV snapshot (\(error))")
         case .success(let path?): complete(message, path)
         case .success(nil):
-            exchange.setReading(true)
+            setPaused(false)
             writeNext()
         }
+    }
+
+    private func setPaused(_ pauses: Bool) {
+        guard pauses != isPaused else { return }
+        isPaused = pauses
+        exchange.setReading(!pauses)
     }
 
     private func complete(_ message: Message, _ path: String) {
@@ -204,6 +218,21 @@ final class SnapshotReceiver {
     private func metric(_ family: GaugeFamily) -> Gauge { family.labelled(from) }
 }
 
+/// Bytes on their way from the loop to the pool.
+private final class Portion: @unchecked Sendable {
+    // Unchecked: the loop fills it before it hands it to a job of the pool, which empties it, and touches it again after that job.
+    private var bytes: [UInt8] = []
+    var count: Int { bytes.count }
+
+    func append(_ piece: ByteBuffer) { piece.withUnsafeReadableBytes { bytes.append(contentsOf: $0) } }
+
+    /// Hands the bytes on, and keeps their memory.
+    func take(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        try bytes.withUnsafeBytes(body)
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
+
 /// The file that a database is written to. Dropped before it is complete, it goes away.
 private final class DatabaseFile: @unchecked Sendable {
     // Unchecked: one job of the pool uses it at a time, each submitted after the one before has completed, and it is dropped after.
@@ -219,9 +248,9 @@ private final class DatabaseFile: @unchecked Sendable {
     }
 
     /// - Returns: the path of the complete file, once the last piece is written and durable.
-    func write(_ bytes: ByteBuffer, isLast: Bool) throws -> String? {
+    func write(_ portion: Portion, isLast: Bool) throws -> String? {
         if file == nil { file = try directory.receiveDatabase(at: index, number: number) }
-        try bytes.withUnsafeReadableBytes { (bytes) throws in try file?.append(bytes) }
+        try portion.take { bytes in try file?.append(bytes) }
         guard isLast else { return nil }
         return try file.take()?.finish()
     }

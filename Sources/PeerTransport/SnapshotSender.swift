@@ -7,8 +7,8 @@ import Raft
 import Records
 import Telemetry
 
-/// Sends one snapshot message with its database behind it, on a connection of its own. The database is read on a pool, one piece at
-/// a time and only while the peer takes what was read before.
+/// Sends one snapshot message with its database behind it, on a connection of its own. The database is read on a pool, one piece
+/// ahead of what the peer takes.
 final class SnapshotSender: HTTPResponseReceiver {
     /// A peer that takes nothing for so long is given up.
     private static let stallTimeout = Duration.seconds(30)
@@ -23,9 +23,10 @@ final class SnapshotSender: HTTPResponseReceiver {
     private var done: ((SnapshotSender, PeerFailure?) -> Void)?
     private var connection: HTTPClientConnection?
     private var timer: DelayedCall?
-    private var isReading = false
-    private var isWaitingForRoom = false
-    private var left: Int
+    /// Bytes of the database that are still to be read.
+    private var unread: Int
+    /// Read and not written yet.
+    private var next: ByteBuffer?
     private let began: Instant
     private var sent = 0
     private var status = 0
@@ -42,7 +43,7 @@ final class SnapshotSender: HTTPResponseReceiver {
         self.shared = shared
         self.metrics = metrics
         self.done = done
-        left = database.size
+        unread = database.size
         began = shared.now
     }
 
@@ -78,55 +79,51 @@ final class SnapshotSender: HTTPResponseReceiver {
         connection.send(
             "POST", target: "/raft/snapshot", fields: fields, body: writer.array(), bodyLength: writer.count + database.size,
             to: self)
+        arm(unread > 0 ? Self.stallTimeout : Self.answerTimeout)
         readNext()
     }
 
     // MARK: The database
 
+    /// Reads a piece while the one before is on its way.
     private func readNext() {
-        guard done != nil, !isReading else { return }
-        guard left > 0 else { return arm(Self.answerTimeout) }
-        arm(Self.stallTimeout)
-        isReading = true
+        guard done != nil, unread > 0 else { return }
         let database = database
         shared.pool.runIfActive(eventLoop: shared.eventLoop) { try database.next() }
             .assumeIsolated().whenComplete { [self] result in
-                isReading = false
                 switch result {
-                case .success(let piece): write(piece)
+                case .success(let piece): isRead(piece)
                 case .failure(let error): finish(.connection("reading the database: \(error)"))
                 }
             }
     }
 
-    private func write(_ piece: [UInt8]?) {
-        guard let connection, done != nil else { return }
-        guard let piece, piece.count <= left else { return finish(.connection("the database is not as long as was said")) }
-        left -= piece.count
-        sent += piece.count
-        connection.write(piece)
-        if left == 0 { connection.endRequest() }
-        continueSoon()
+    private func isRead(_ piece: ByteBuffer?) {
+        guard done != nil else { return }
+        guard let piece, piece.readableBytes <= unread else {
+            return finish(.connection("the database is not as long as was said"))
+        }
+        unread -= piece.readableBytes
+        next = piece
+        writeNext()
     }
 
     /// Goes on when the peer has taken what was written, and the rate allows.
-    private func continueSoon() {
-        guard let connection else { return }
-        guard connection.isWritable || left == 0 else {
-            isWaitingForRoom = true
-            return
+    private func writeNext() {
+        guard let connection, let piece = next, connection.isWritable else { return }
+        if let rate = shared.settings.snapshotBytesPerSecond {
+            let due = began + Instant.Span(nanoseconds: Int64(Double(sent) / Double(max(rate, 1)) * 1e9))
+            let wait = (due - shared.now).nanoseconds
+            guard wait <= 0 else { return arm(.nanoseconds(wait)) { $0.writeNext() } }
         }
-        guard let rate = shared.settings.snapshotBytesPerSecond, left > 0 else { return readNext() }
-        let due = began + Instant.Span(nanoseconds: Int64(Double(sent) / Double(max(rate, 1)) * 1e9))
-        let wait = (due - shared.now).nanoseconds
-        if wait <= 0 { readNext() } else { arm(.nanoseconds(wait)) { $0.readNext() } }
+        next = nil
+        sent += piece.readableBytes
+        arm(unread > 0 ? Self.stallTimeout : Self.answerTimeout)
+        connection.write(piece)
+        if unread > 0 { readNext() } else { connection.endRequest() }
     }
 
-    func requestWritable() {
-        guard isWaitingForRoom else { return }
-        isWaitingForRoom = false
-        continueSoon()
-    }
+    func requestWritable() { writeNext() }
 
     // MARK: The end
 

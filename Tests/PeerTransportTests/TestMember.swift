@@ -167,13 +167,13 @@ final class TestDatabase: SnapshotDatabase {
 
     static func byte(at position: Int) -> UInt8 { UInt8(truncatingIfNeeded: position &* 31 &+ position >> 8) }
 
-    func next() throws -> [UInt8]? {
+    func next() throws -> ByteBuffer? {
         try position.withLock { position in
             guard position < size else { return nil }
             if let failsAt, position >= failsAt { throw Unreadable() }
             let piece = (position..<min(position + 100_000, size)).map { Self.byte(at: $0) }
             position += piece.count
-            return piece
+            return ByteBuffer(bytes: piece)
         }
     }
 }

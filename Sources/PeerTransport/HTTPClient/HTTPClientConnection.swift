@@ -124,8 +124,8 @@ final class HTTPClientConnection: ChannelInboundHandler {
     }
 
     /// A piece of the request's body.
-    func write(_ bytes: [UInt8]) {
-        context?.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
+    func write(_ bytes: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil)
     }
 
     func endRequest() {
