@@ -1,13 +1,14 @@
 """Three members beside three of real etcd, with the same timeouts.
 
 Tests/Conformance/run failover [rounds]      seconds from kill -9 of the leader to the first acknowledged write
-Tests/Conformance/run catchup [megabytes]    seconds until a fourth member serves, and how long puts take meanwhile
+Tests/Conformance/run catchup [megabytes [rounds]]    seconds until a fourth member serves, and how long puts take meanwhile
 
 Not tests: they take room and a quiet machine.
 """
 
 import pathlib
 import random
+import shutil
 import sys
 import tempfile
 import threading
@@ -77,7 +78,7 @@ def until_a_write(members):
     return min(ended) - began
 
 
-def failover(rounds):
+def failover(rounds=5):
     means = {}
     release = releases.newest("3.5")
     for software in (quorate(), etcd(release)):
@@ -122,7 +123,8 @@ class Puts(threading.Thread):
         self.finished.set()
         self.join(15)
         ordered = sorted(self.taken)
-        return f"puts {len(ordered)}, p50 {ordered[len(ordered) // 2]:.1f} ms, p99 {ordered[len(ordered) * 99 // 100]:.1f} ms, failed {self.failed}"
+        self.p99 = ordered[len(ordered) * 99 // 100]
+        return f"puts {len(ordered)}, p50 {ordered[len(ordered) // 2]:.1f} ms, p99 {self.p99:.1f} ms, failed {self.failed}"
 
 
 def fill(client, megabytes):
@@ -134,36 +136,50 @@ def fill(client, megabytes):
             future.result()
 
 
-def catch_up(megabytes):
+def join(cluster, software):
+    """Seconds until a fourth member serves, and the puts meanwhile; it is removed again."""
+    leader = cluster.leader()
+    alone = Puts(leader.endpoint)
+    alone.start()
+    time.sleep(3)
+    alone.shown()
+    puts = Puts(leader.endpoint)
+    puts.start()
+    new = cluster.add(software)
+    began = time.monotonic()
+    poll(lambda: isinstance(new.client.outcome("KV/Range", b"\x0a\x01k", timeout=1), bytes), 300, "the new member serves")
+    taken = time.monotonic() - began
+    shown = puts.shown()
+    assert "received and saved database snapshot" in new.log_text(), "it caught up from the log"
+    cluster.remove(new)
+    new.kill()
+    shutil.rmtree(new.data_dir)
+    print(f"{software.name:12} serves after {taken:.2f} s; {shown}; before: p99 {alone.p99:.1f} ms", flush=True)
+    return taken, puts.p99
+
+
+def catch_up(megabytes=1024, rounds=3):
+    """Both clusters are there all the time, and take turns."""
     release = releases.newest("3.5")
-    ours = {"quorate": [], "quorate, 32 MiB a second": ["--snapshot-send-rate", "32"]}
-    runs = [(name, quorate(), flags) for name, flags in ours.items()] + [("etcd-" + release.version, etcd(release), [])]
-    for name, software, flags in runs:
-        with Founded(software, release, [*FLAGS, *flags]) as cluster:
-            leader = cluster.leader()
-            fill(leader.client, megabytes)
+    softwares = [quorate(), etcd(release)]
+    taken = {each.name: [] for each in softwares}
+    with Founded(softwares[0], release, FLAGS) as ours, Founded(softwares[1], release, FLAGS) as theirs:
+        for cluster in (ours, theirs):
+            fill(cluster.leader().client, megabytes)
             cluster.settle()
-            alone = Puts(leader.endpoint)
-            alone.start()
-            time.sleep(5)
-            print(f"{name:26} alone:   {alone.shown()}", flush=True)
-            puts = Puts(leader.endpoint)
-            puts.start()
-            began = time.monotonic()
-            new = cluster.add(software)
-            added = time.monotonic()
-            poll(lambda: isinstance(new.client.outcome("KV/Range", b"\x0a\x01k", timeout=1), bytes), 300, "the new member serves")
-            taken = time.monotonic() - added
-            assert "received and saved database snapshot" in new.log_text(), "it caught up from the log"
-            print(f"{name:26} joining: {puts.shown()}; serves after {taken:.2f} s ({added - began:.1f} s until it was added)", flush=True)
+        for _ in range(rounds):
+            for software, cluster in zip(softwares, (ours, theirs)):
+                taken[software.name].append(join(cluster, software))
+    medians = [[sorted(column)[rounds // 2] for column in zip(*taken[each.name])] for each in softwares]
+    print("ratio of the medians: {:.2f}, of the p99 {:.2f}".format(*(ours / theirs for ours, theirs in zip(*medians))))
 
 
 def main():
-    what, amount = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None
+    what, amounts = sys.argv[1], [int(each) for each in sys.argv[2:]]
     if what == "failover":
-        failover(amount or 5)
+        failover(*amounts)
     else:
-        catch_up(amount or 1024)
+        catch_up(*amounts)
 
 
 if __name__ == "__main__":
