@@ -170,7 +170,8 @@ class Client:
         return decode(self.call("Cluster/MemberList", message((1, True))), MEMBER_LIST)["members"]
 
     def hash_kv(self, revision=0):
-        reply = decode(self.call("Maintenance/HashKV", message((1, revision))), HASH_KV)
+        # All of a large database, and perhaps from the disk.
+        reply = decode(self.call("Maintenance/HashKV", message((1, revision)), 60), HASH_KV)
         return reply["hash"], reply.get("compact_revision", 0)
 
     def grant(self, ttl, id=0):
