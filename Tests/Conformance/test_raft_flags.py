@@ -1,0 +1,62 @@
+"""Flags of raft and of what a member keeps: that they do what they say."""
+
+import time
+
+from harness.client import put_request
+from harness.cluster import Cluster
+from harness.daemon import poll, quorate
+
+MEBIBYTE = 1 << 20
+
+
+def test_a_founder_waits_as_long_as_it_is_told(daemons):
+    """Without --initial-election-tick-advance the first election takes a whole timeout; with it, hardly any of it."""
+    taken = {}
+    for advances in ("true", "false"):
+        timing = ["--heartbeat-interval", "100", "--election-timeout", "3000"]
+        one = daemons(quorate(), advances, flags=["--initial-election-tick-advance=" + advances], timing=timing)
+        began = time.monotonic()
+        one.start()
+        taken[advances] = time.monotonic() - began
+        one.stop()
+    assert taken["false"] >= 3 and taken["true"] < taken["false"], taken
+
+
+def test_so_many_files_are_kept(daemons):
+    flags = ["--snapshot-count", "20", "--max-snapshots", "2", "--max-wals", "2", "--quota-backend-bytes", str(1 << 30)]
+    one = daemons(quorate(), "ours", flags=[*flags, "--unsafe-no-fsync"]).start()
+
+    def names(folder, pattern):
+        return sorted(each.name for each in (one.data_dir / "member" / folder).glob(pattern))
+
+    # Four segments of 64 MiB.
+    for _ in range(200):
+        one.client.call("KV/Put", put_request(b"k", b"x" * MEBIBYTE), 30)
+    # What is too much goes at the next snapshot.
+    for _ in range(20):
+        one.client.put(b"l", b"")
+    poll(lambda: len(names("wal", "*.wal")) <= 2, 20, "a segment is removed")
+    kept = names("wal", "*.wal")
+    assert len(kept) == 2 and not kept[0].startswith("0000000000000000-"), kept
+    assert len(names("snap", "*.snap")) == 2
+    one.kill()
+    one.start()
+    assert len(one.client.get(b"k")) == MEBIBYTE
+
+
+def test_so_many_learners_are_taken(daemons, reference):
+    cluster = Cluster(daemons, [quorate("3.6")], reference, ["--max-learners", "2"]).start()
+    for number in (1, 2, 3):
+        done = cluster.ctl("member", "add", f"l{number}", f"--peer-urls=http://127.0.0.1:{number}", "--learner", fails=number == 3)
+    assert "too many learner members in cluster" in done
+
+
+def test_changes_that_lose_the_quorum(daemons, reference):
+    """A second member that has not started is a quorum lost; a third is refused, unless --strict-reconfig-check=false."""
+    for strict in ("true", "false"):
+        flags = ["--strict-reconfig-check=" + strict]
+        lone = Cluster(lambda software, folder, **options: daemons(software, strict + folder, **options), [quorate()], reference, flags)
+        lone.start()
+        lone.ctl("member", "add", "absent", "--peer-urls=http://127.0.0.1:1")
+        refusal = lone.ctl("--command-timeout", "1s", "member", "add", "next", "--peer-urls=http://127.0.0.1:2", fails=True)
+        assert ("re-configuration failed due to not enough started members" in refusal) == (strict == "true"), refusal
