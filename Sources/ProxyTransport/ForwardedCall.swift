@@ -60,10 +60,12 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
 
     // MARK: Attempts
 
-    final func attempt() {
+    final func attempt() { attempt(now: forwarder.loop.now) }
+
+    private final func attempt(now: UInt64) {
         pause = nil
         guard let client else { return }
-        guard let id = forwarder.balancer.pick(kind.balancing, excluding: tried) else {
+        guard let id = forwarder.balancer.pick(kind.balancing, excluding: tried, at: Instant(nanoseconds: now)) else {
             // Nothing left in this round, or nothing at all.
             if tried.isEmpty {
                 forwarder.balancer.countWithoutEndpoint()
@@ -82,7 +84,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         endpoint = id
         upstream = stream
         note?.sent(to: entry.address)
-        attemptBegan = forwarder.loop.now
+        attemptBegan = now
         firstByteAt = 0
         forwarder.balancer.began(id)
         if kind.shape == .unary { entry.waitingCalls += 1 }
@@ -127,7 +129,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         callBegan = forwarder.loop.now
         deadline = nil
         tried.removeAll(keepingCapacity: true)
-        attempt()
+        attempt(now: callBegan)
     }
 
     /// The attempt's accounts are closed; the stream may still be open.

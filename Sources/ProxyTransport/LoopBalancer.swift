@@ -54,9 +54,12 @@ public final class LoopBalancer {
     // MARK: Choosing
 
     /// The endpoint for one request, or nil when every one that suits is in `excluding`: nothing is left to try.
-    public func pick(_ kind: RequestKind, affinity: UInt64? = nil, excluding: [EndpointID] = []) -> EndpointID? {
+    /// - Parameter time: the present, where the caller has just looked at the clock.
+    public func pick(
+        _ kind: RequestKind, affinity: UInt64? = nil, excluding: [EndpointID] = [], at time: Instant? = nil
+    ) -> EndpointID? {
         if excluding.isEmpty { budget.requestStarted() }
-        return picker.pick(kind, affinity: affinity, excluding: excluding, now: now)
+        return picker.pick(kind, affinity: affinity, excluding: excluding, now: time ?? now)
     }
 
     /// Call once for each retry, before it: false when too much is retried already.

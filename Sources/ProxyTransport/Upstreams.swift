@@ -56,6 +56,10 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
 
     /// A connection that takes a request: one with room, a new one while there may be more, or else the least used one.
     func connection(_ id: EndpointID, _ entry: Entry) -> HTTP2ClientConnection? {
+        // The usual case: there is one, and it is to be the only one.
+        if settings.upstreamConnections == 1, entry.connections.count == 1, entry.connections[0].canOpen {
+            return entry.connections[0]
+        }
         var best: HTTP2ClientConnection?
         for connection in entry.connections where connection.canOpen {
             if connection.openStreams < best?.openStreams ?? .max { best = connection }

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from harness.client import Client, put_request
 from harness.daemon import clean_environment, etcd, poll
 from harness.pki import Authority
 from harness.trio import Trio
@@ -127,7 +128,7 @@ def test_in_http_mode_certificates_are_each_sides_own(secure_trio, proxies, refe
         alice.refused("put", "/bob/a", "1", user="alice:alicepw")
 
 
-def test_a_certificate_that_names_somebody_is_not_lent_unless_told_so(secure_trio, proxies, reference, pki):
+def test_a_certificate_that_names_somebody_is_not_lent_unless_told_so(secure_trio, proxies, reference, pki, tmp_path):
     lent = own_certificate(pki, pki.alice)
 
     def refusal(*flags, scheme="http", host="127.0.0.1"):
@@ -150,3 +151,12 @@ def test_a_certificate_that_names_somebody_is_not_lent_unless_told_so(secure_tri
     ctl = Etcdctl(reference, proxy.url)
     ctl.ok("put", "/alice/a", "1")
     ctl.refused("put", "/bob/a", "1")
+    # A socket's file says who may.
+    path = tmp_path / "proxy.sock"
+    local = proxies(secure_trio.urls, *lent, "--allow-shared-identity", mode="http", folder="local")
+    local.flags += ["--listen-client-urls", f"unix://{path}"]
+    local.start_without_waiting()
+    local.wait_for_all()
+    with Client(f"unix:{path}") as client:
+        client.put(b"/alice/a", b"2")
+        assert client.outcome("KV/Put", put_request(b"/bob/a", b"2")).code == "PERMISSION_DENIED"

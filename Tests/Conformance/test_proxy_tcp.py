@@ -290,6 +290,25 @@ def test_the_access_log_says_how_each_request_went(daemons, proxies, reference):
     assert plain["request"] == "POST /v3/kv/range" and plain["status"] == 200 and plain["request-bytes"] == 14
 
 
+def test_the_access_log_says_how_each_connection_ended(daemons, proxies, reference):
+    member = daemons(etcd(reference), "member").start()
+    proxy = proxies([member.client_url], "--access-log").start()
+    began = proxy.log.stat().st_size
+    with Client(proxy.endpoint) as client:
+        client.put(b"a", b"1")
+        member.kill()
+
+    def lines():
+        said = [json.loads(line) for line in proxy.log.read_bytes()[began:].splitlines()]
+        # That of the start may be written late.
+        return [line for line in said if line["msg"] == "connection" and line["end"] != "closed by client"]
+
+    poll(lines, 5, lambda: proxy.log.read_bytes()[began:])
+    (line, *_) = lines()
+    assert line["endpoint"] == member.client_url and line["attempts"] == 1 and line["remote-addr"].startswith("127.0.0.1:"), line
+    assert line["end"] in ("closed by endpoint", "failed", "moved off: unreachable") and line["sent-bytes"] > 100 < line["received-bytes"], line
+
+
 def connects(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
