@@ -137,7 +137,7 @@ struct FaultPlan {
         case 16..<28: return .powerLossAtDiskCall(1 + number(40), [.changing, .write, .syncing][number(3)], unsynced(&random))
         case 28..<30: return .blackout(unsynced(&random))
         case 30..<33: return .election(unsynced(&random))
-        case 33..<34: return .diskError(1 + number(20), [.write, .syncData, .sync, .allocating][number(4)], code: EIO)
+        case 33..<34: return .diskError(1 + number(20), [.read, .write, .syncData, .sync, .allocating][number(5)], code: EIO)
         case 34..<36: return .fullDisk
         case 36..<40: return .slowDisk(.milliseconds([3, 30, 200, 1500][number(4)]))
         case 40..<43: return .commitPages

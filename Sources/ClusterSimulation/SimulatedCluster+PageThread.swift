@@ -22,19 +22,23 @@ extension SimulatedCluster {
     func doPageJob(_ member: SimulatedMember, _ life: Int) throws {
         guard member.life == life, let process = member.process, let job = process.pageJobs.first else { return }
         do {
-            switch job {
-            case .commit(let group, let defragments): try commit(group, defragments: defragments, process)
-            case .install(let installation):
-                let installed = try installation.carryOut(process.opening)
-                process.committer = PageCommitter(installed.pageFile)
-                process.inbox.installations.append(installed)
-            }
+            try member.disk.failingReads { try carryOut(job, process) }
         } catch {
             return try died(member, "page file: \(error)", failures: process.injectedFailuresAtStart)
         }
         process.pageJobs.removeFirst()
         if !process.pageJobs.isEmpty { schedulePageJob(member) }
         scheduleTurn(member, at: now)
+    }
+
+    private func carryOut(_ job: MemberProcess.PageJob, _ process: MemberProcess) throws {
+        switch job {
+        case .commit(let group, let defragments): try commit(group, defragments: defragments, process)
+        case .install(let installation):
+            let installed = try installation.carryOut(process.opening)
+            process.committer = PageCommitter(installed.pageFile)
+            process.inbox.installations.append(installed)
+        }
     }
 
     private func commit(_ group: CommitGroup, defragments: Bool, _ process: MemberProcess) throws {

@@ -73,7 +73,7 @@ public final class SimulatedCluster {
     /// A machine that lost everything it had.
     func wipe(_ id: MemberID) throws {
         if member(id).isRunning { try stop(id, .kept) }
-        member(id).disk = FaultyDisk()
+        member(id).disk = FaultyDisk(sparesReads: true)
         observer?.wiped(member(id))
     }
 
@@ -112,7 +112,7 @@ public final class SimulatedCluster {
             opening.pageFileOptions.access = .read
             opening.pageFileOptions.pageSize = options.pageSize
             opening.pageFileOptions.growthStep = 64 << 10
-            var opened = try opening.open()
+            var opened = try member.disk.failingReads { () throws(MemberFailure) -> OpenedMember in try opening.open() }
             if options.bug == .forgottenVote { opened.forgetVote() }
             member.notices = opened.notices
             let first = opened.firstPublished
@@ -236,12 +236,18 @@ public final class SimulatedCluster {
         process.syncEnd = now + sync
         process.indexBeforeTurn = process.member.storeIndex
         counts.turns += 1
+        let reads = member.disk.readCount
         let output: TurnOutput
-        do { output = try turn(of: process, inbox, now: member.clock.reading(now)) } catch {
+        do {
+            output = try member.disk.failingReads { () throws(MemberFailure) -> TurnOutput in
+                try turn(of: process, inbox, now: member.clock.reading(now))
+            }
+        } catch {
             return try died(member, "\(error)", failures: process.injectedFailuresAtStart)
         }
         let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
         process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
+        if member.disk.readCount > reads { process.busyUntil = process.busyUntil + member.readDelay }
         counts.entries += output.syncedEntries
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
     }

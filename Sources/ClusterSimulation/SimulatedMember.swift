@@ -10,7 +10,7 @@ import Watch
 /// One member of a simulated cluster: its disk and its clock, which outlive its process, and the process while it runs.
 public final class SimulatedMember {
     public let id: MemberID
-    public internal(set) var disk = FaultyDisk()
+    public internal(set) var disk = FaultyDisk(sparesReads: true)
     public internal(set) var clock: MemberClock
     /// What befalls it once it has granted a vote; told the candidate.
     var crashAfterVote: ((SimulatedMember, MemberID) throws -> Void)?
@@ -40,6 +40,8 @@ public final class SimulatedMember {
     var pausedUntil = Instant(nanoseconds: 0)
     /// Each turn's sync takes this much longer.
     package var syncDelay = Instant.Span(nanoseconds: 0)
+    /// A turn that has to read from the disk takes this much longer.
+    var readDelay = Instant.Span(nanoseconds: 0)
     /// What a job of the page file takes on top, as where that is on a slower disk than the log.
     package var pageDelay = Instant.Span(nanoseconds: 0)
     /// Added to the wall clock, which only makes request ids.

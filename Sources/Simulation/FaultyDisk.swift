@@ -17,6 +17,8 @@ public final class FaultyDisk: Disk {
         var faults: [DiskFault] = []
         var trace = DiskTrace()
         var failures = 0
+        var reads = 0
+        var sparesReads = false
         /// Handles opened before the last crash are of an older one.
         var generation = 0
         var openHandles: [Int: Inode] = [:]
@@ -24,7 +26,12 @@ public final class FaultyDisk: Disk {
         var nextHandle = 0
     }
 
-    public init() { state = Mutex(State()) }
+    /// With `sparesReads` only reads within ``failingReads(_:)`` fail or are counted.
+    public init(sparesReads: Bool = false) {
+        var first = State()
+        first.sparesReads = sparesReads
+        state = Mutex(first)
+    }
 
     private init(_ copied: State) { state = Mutex(copied) }
 
@@ -118,6 +125,20 @@ extension FaultyDisk {
 
     /// How many calls failed by injection so far. A loop over `ordinal` ends when a run leaves this at 0.
     public var injectedFailures: Int { state.withLock { $0.failures } }
+
+    /// How many reads that could fail came so far.
+    public var readCount: Int { state.withLock { $0.reads } }
+
+    /// Runs what belongs to the process whose disk this is; clients and checkers look at the same files without disturbing.
+    public func failingReads<Answer: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Answer) throws(Failure) -> Answer {
+        let before = state.withLock { state in
+            let before = state.sparesReads
+            state.sparesReads = false
+            return before
+        }
+        defer { state.withLock { $0.sparesReads = before } }
+        return try body()
+    }
 
     /// How many calls came so far.
     public var operationCount: Int { state.withLock { $0.trace.count } }

@@ -14,6 +14,10 @@ extension FaultyDisk.State {
         beforeFailing: (inout Self, DiskFault) -> Void = { _, _ in }
     ) throws(DiskError) {
         trace.append(operation, path, offset: offset, count: count)
+        if kind == .read {
+            if sparesReads { return }
+            reads += 1
+        }
         var struck: DiskFault?
         for index in faults.indices where faults[index].strikes(kind, path: path) { struck = struck ?? faults[index] }
         guard let struck else { return }
