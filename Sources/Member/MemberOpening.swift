@@ -167,7 +167,13 @@ public struct MemberOpening {
         guard found.marker.index == 0, replay.entries.isEmpty, replay.hardState == HardState(),
             initialMembers.contains(where: { $0.id == member })
         else {
-            guard forcesNewCluster else { return state }
+            guard forcesNewCluster else {
+                // A snapshot counts for later starts, etcd's too, only behind a commit index in the log that reaches it.
+                if state.hardState != replay.hardState {
+                    do throws(WALError) { _ = try log.append(state.hardState, [], sync: false) } catch { throw .log(error) }
+                }
+                return state
+            }
             let forced = ForcedCluster(state, member: member)
             do throws(WALError) { _ = try log.append(forced.state.hardState, forced.added, sync: true) } catch {
                 throw .log(error)

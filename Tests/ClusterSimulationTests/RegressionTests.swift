@@ -190,6 +190,27 @@ import Testing
         #expect(leader.published?.status.leaseCount == 0 && cluster.leaders.contains { $0 === leader })
     }
 
+    /// A member that started with a page file ahead of the commit index in its log wrote a snapshot first of all. Its marker did not count at
+    /// the next start, and the segments from which the log would have had to be read instead were purged.
+    @Test func aSnapshotRightAfterAStartCounts() throws {
+        let cluster = try cluster(seed: 30) {
+            $0.snapshotCount = 20
+            $0.catchUpEntries = 5
+            $0.commitInterval = .milliseconds(5)
+        }
+        let leader = try #require(cluster.leaders.first)
+        leader.crashOnDiskFault = .lost
+        leader.disk.inject(DiskFault(.write, pathSuffix: ".snap"))
+        for number in 0..<40 where leader.isRunning { try put("k\(number)", cluster, on: leader.id, then: .milliseconds(10)) }
+        #expect(!leader.isRunning)
+        for other in cluster.members where other !== leader { try cluster.stop(other.id, .kept) }
+        try cluster.start(leader.id)
+        #expect(try cluster.run(within: .milliseconds(50)) { _ in leader.events.contains { $0.isSnapshotSaved } })
+        try cluster.stop(leader.id, .lost)
+        try cluster.start(leader.id)
+        #expect(leader.notices.contains { if case .restarted(_, let snapshot) = $0 { snapshot >= 20 } else { false } })
+    }
+
     /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
     @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
         let cluster = try cluster(seed: 23) {
@@ -222,4 +243,8 @@ import Testing
 extension Array {
     /// The only two.
     fileprivate var pair: (Element, Element)? { count == 2 ? (self[0], self[1]) : nil }
+}
+
+extension MemberEvent {
+    fileprivate var isSnapshotSaved: Bool { if case .snapshotSaved = self { true } else { false } }
 }
