@@ -1,4 +1,5 @@
 import Bytes
+import Configuration
 import LinuxHost
 import Member
 
@@ -9,9 +10,9 @@ import Member
 enum CheckCommand {
     static let inUse: Int32 = 75
     private static let usage = """
-        usage: quorate check DATA-DIR [--wal-dir DIRECTORY] [--write-out text|json]
-        Says what a data directory of etcd or Quorate holds, which releases could open it, and whether `quorate member` would refuse
-        it. Nothing is changed. The directory must not be in use.
+        usage: quorate check DATA-DIR [--wal-dir DIRECTORY] [--write-out text|json] [--compatibility-version auto|3.5|3.6|3.7]
+        Says what a data directory of etcd or Quorate holds, which releases could open it, and whether `quorate member` with that
+        --compatibility-version (auto unless given) would refuse it. Nothing is changed. The directory must not be in use.
 
         """
 
@@ -21,10 +22,13 @@ enum CheckCommand {
             return 0
         }
         do throws(CommandFailure) {
-            let words = try CommandWords(arguments, values: ["wal-dir", "write-out", "w"], switches: [])
+            let words = try CommandWords(arguments, values: ["wal-dir", "write-out", "w", "compatibility-version"], switches: [])
             let layout = words.values["write-out"] ?? words.values["w"] ?? "text"
-            guard words.others.count == 1, layout == "text" || layout == "json" else { return fail(usage, 2) }
-            let check = try DirectoryCheck(DataDirectory(words.others[0], walPath: words.values["wal-dir"]), on: LinuxDisk())
+            guard words.others.count == 1, layout == "text" || layout == "json",
+                let version = CompatibilityVersion(rawValue: words.values["compatibility-version"] ?? "auto")
+            else { return fail(usage, 2) }
+            let directory = DataDirectory(words.others[0], walPath: words.values["wal-dir"])
+            let check = try DirectoryCheck(directory, on: LinuxDisk(), startedAs: version)
             let report = DirectoryReport(check)
             print(layout == "json" ? String(decoding: report.json.bytes(), as: UTF8.self) : report.text)
             return check.isInUse ? inUse : check.refusals.isEmpty ? 0 : 1

@@ -1,4 +1,5 @@
 import Bytes
+import Configuration
 import EtcdAPI
 import Host
 import Member
@@ -28,8 +29,14 @@ struct DirectoryCheck {
     var refusals: [String] = []
     var notes: [String] = []
 
-    init(_ directory: DataDirectory, on disk: any Disk) throws(CommandFailure) {
+    /// As what `quorate member` is to be started.
+    private let version: CompatibilityVersion
+
+    init(
+        _ directory: DataDirectory, on disk: any Disk, startedAs version: CompatibilityVersion = .automatic
+    ) throws(CommandFailure) {
         self.directory = directory
+        self.version = version
         let hasPageFile: Bool
         do throws(DiskError) {
             hasPageFile = try disk.exists(directory.pageFilePath)
@@ -76,7 +83,8 @@ struct DirectoryCheck {
     private mutating func rehearse(_ disk: any Disk) {
         guard pageFile != nil, log != nil else { return }
         var settings = MemberSettings(memberID: 0, clusterID: 0, name: "", clientURLs: [], seed: 1)
-        settings.followsDirectory = true
+        settings.followsDirectory = version == .automatic
+        if let release = try? ClusterVersion(parsing: version.etcdVersion) { settings.behavesAs = release }
         var opening = MemberOpening(
             settings: settings, disk: RehearsalDisk(on: disk), directory: directory, initialMembers: [], wallMilliseconds: 0)
         opening.pageFileOptions.isReadOnly = true

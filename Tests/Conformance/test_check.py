@@ -57,6 +57,11 @@ def test_directories_of_etcd_are_described(daemons, release):
     assert not pages["authenticationEnabled"] and pages["unknownBuckets"] == []
     assert log["snapshotIndex"] > 50 and log["lastIndex"] >= log["commit"] >= pages["appliedIndex"] > log["snapshotIndex"]
     assert [member["id"] for member in found["members"]] == [log["member"]] and not found["jointConfiguration"]
+    # Whoever starts it as another release is told what the start would say: of 3.4 that is for the other members to tell.
+    started = {version: check(theirs.data_dir, "--compatibility-version", version) for version in ("auto", "3.5", "3.6", "3.7")}
+    assert {version: done.returncode for version, done in started.items() if done.returncode} == ({"3.7": 1} if line == "3.5" else {})
+    refusal = "the cluster is of version 3.5.0, this member behaves as 3.7.0, and etcd is upgraded one release at a time"
+    assert (refusal in started["3.7"].stdout) == (line == "3.5"), started["3.7"].stdout
     text = check(theirs.data_dir).stdout
     assert "quorate member   yes\n" in text and f"cluster version  {line}.0\n" in text
     assert contents(theirs.data_dir) == before
@@ -102,7 +107,8 @@ def test_what_would_be_refused_is_said_before(daemons, reference, tmp_path):
 
 
 def test_wrong_words(tmp_path):
-    assert check(tmp_path, "--nonsense").returncode == 2 and check(tmp_path, "-w", "xml").returncode == 2
+    for words in (["--nonsense"], ["-w", "xml"], ["--compatibility-version", "3.4"]):
+        assert check(tmp_path, *words).returncode == 2
     done = check(tmp_path)
     assert done.returncode == 1 and "holds no data of a member" in done.stderr
     assert check("--help").returncode == 0 and "usage: quorate check DATA-DIR" in check("--help").stdout
