@@ -126,6 +126,20 @@ struct HealthTests {
         #expect(world.probes > 10)
     }
 
+    /// Many proxies that were started together do not ask together for ever.
+    @Test func probesAreSpreadAroundTheirInterval() {
+        var world = World(seeds: [seeds[0]])
+        var moments: [Int] = []
+        while moments.count < 40 {
+            let before = world.probes
+            world.run(10)
+            if world.probes > before { moments.append(world.milliseconds) }
+        }
+        let spans = zip(moments.dropFirst(), moments).map { $0 - $1 }
+        #expect(spans.allSatisfy { 780...1_220 ~= $0 })
+        #expect(Set(spans).count > 5)
+    }
+
     @Test func membersWithoutLeaderServeSerializableReadsWhenNothingIsBetter() {
         var world = steady()
         for seed in seeds { world.behaviours[seed.address] = .hasNoLeader }

@@ -102,7 +102,8 @@ def commands(folder, members, reference):
     def etcd_proxy(command, *flags):
         listen = "--listen-addr=127.0.0.1:{}"
         return lambda port: [
-            str(reference.etcd), command, "start", listen.format(port), "--endpoints=" + ",".join(addresses), *flags,
+            str(reference.etcd), command, "start", listen.format(port), "--endpoints=" + ",".join(addresses),
+            *(flag.format(port=port) for flag in flags),
         ]  # fmt: skip
 
     yield "quorate tcp", ours("tcp")
@@ -118,7 +119,9 @@ def commands(folder, members, reference):
         yield "haproxy http", haproxy("http", "proto h2")
     if shutil.which("nginx"):
         yield "nginx grpc_pass", nginx
-    yield "etcd grpc-proxy", etcd_proxy("grpc-proxy", "--data-dir", str(folder / "grpc-proxy"))
+    # It connects to itself by the address that it advertises, and ends when it cannot.
+    advertised = "--advertise-client-url=127.0.0.1:{port}"
+    yield "etcd grpc-proxy", etcd_proxy("grpc-proxy", advertised, "--data-dir", str(folder / "grpc-proxy"))
 
 
 def family(pid):

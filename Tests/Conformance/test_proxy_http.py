@@ -8,17 +8,15 @@ import json
 import os
 import signal
 import socket
-import ssl
 import threading
 import time
 
-import grpc
 import pytest
 from harness import web
-from harness.client import STATUS, Client, put_request, range_request
+from harness.client import STATUS, Client, operation, put_request, range_request, txn_request
 from harness.daemon import etcd, poll
 from harness.pki import Authority
-from harness.protobuf import decode
+from harness.protobuf import decode, message
 from harness.trio import Trio
 
 
@@ -141,6 +139,38 @@ def test_many_clients_share_few_connections(member, proxies):
         revision = client.put(b"a", b"1")["header"]["revision"]
         for stream in streams:
             assert next(stream)["events"][0]["kv"]["mod_revision"] == revision
+
+
+def test_answers_are_the_members_own(member, proxies):
+    """Errors with their texts and trailers, and streams whose client has said all it had to say."""
+    proxy = proxies([member.client_url], mode="http").start()
+    calls = [
+        ("KV/Range", range_request(b"a", revision=1_000)), ("KV/Range", b""), ("KV/Put", put_request(b"", b"1")),
+        ("KV/Put", put_request(b"a", bytes(2 << 20))), ("KV/Put", put_request(b"a", b"1", lease=77)), ("KV/Compact", b"\x08\x7f"),
+        ("KV/Txn", txn_request(success=[operation(put=put_request(b"a", b"1"))] * 2)), ("Lease/LeaseRevoke", b"\x08\x4d"),
+        ("Lease/LeaseTimeToLive", b"\x08\x4d"), ("Auth/Authenticate", b"\x0a\x01a\x12\x01b"), ("Nothing/Nowhere", b""),
+        ("KV/Range", b"\xff\xff"),
+    ]  # fmt: skip
+
+    def how_it_ended(client, method, request):
+        future = client.start(method, request)
+        error = future.exception()
+        trailers = sorted(future.trailing_metadata())
+        return (error.code().name, error.details(), trailers) if error else (len(future.result()), trailers)
+
+    def renewals(client, lease):
+        """Two requests and the end of them; then all that comes, to its end."""
+        requests = iter([message((1, lease)), message((1, lease))])
+        call = client._channel.stream_stream("/etcdserverpb.Lease/LeaseKeepAlive")(requests, timeout=10)
+        return [decode(part, {2: "id", 3: "ttl"}) for part in call], call.code().name
+
+    with Client(proxy.endpoint) as client:
+        direct = member.client
+        for method, request in calls:
+            expected = how_it_ended(direct, method, request)
+            assert how_it_ended(client, method, request) == expected, method
+        lease = direct.grant(100)
+        assert renewals(client, lease) == renewals(direct, lease) == ([{"id": lease, "ttl": 100}] * 2, "OK")
 
 
 def test_calls_that_speak_of_one_member_name_it(trio, proxies):
