@@ -18,14 +18,18 @@ public final class ConnectionInfo {
     }
 
     /// "127.0.0.1:40100", "[::1]:40100", or "unix:@" for a client on a unix socket.
-    public private(set) lazy var peerDescription: String = {
-        guard let address else { return "unknown" }
-        return switch address {
-        case .v4: "\(address.ipAddress ?? ""):\(address.port ?? 0)"
-        case .v6: "[\(address.ipAddress ?? "")]:\(address.port ?? 0)"
+    public private(set) lazy var peerDescription: String = address?.peerDescription ?? "unknown"
+}
+
+extension SocketAddress {
+    /// As in ``ConnectionInfo/peerDescription``.
+    public var peerDescription: String {
+        switch self {
+        case .v4: "\(ipAddress ?? ""):\(port ?? 0)"
+        case .v6: "[\(ipAddress ?? "")]:\(port ?? 0)"
         case .unixDomainSocket: "unix:@"
         }
-    }()
+    }
 }
 
 /// Fired as an inbound user event by the handler in front (TLS) before it passes on the first bytes.

@@ -1,6 +1,6 @@
 import Balancing
+import HTTP2
 import NIOCore
-import NIOPosix
 import Polling
 
 /// One client connection and the connection to an endpoint that carries it. An endpoint is chosen when the client's first bytes are
@@ -46,7 +46,7 @@ final class RelayedConnection {
     init(_ descriptor: Int32, from client: SocketAddress?, loop: RelayLoop) {
         self.loop = loop
         began = loop.eventLoop.now
-        clientName = loop.settings.connectionEnded == nil ? nil : client?.description ?? "unix"
+        clientName = loop.settings.connectionEnded == nil ? nil : client?.peerDescription ?? "unix:@"
         affinity = loop.settings.isSticky ? client?.ipAddress.map(Self.hash) : nil
         clientSide = RelaySide(descriptor, self, loop, isClientSide: true)
     }

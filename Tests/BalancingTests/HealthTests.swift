@@ -129,7 +129,7 @@ struct HealthTests {
     /// Many proxies that were started together do not ask together for ever.
     @Test func probesAreSpreadAroundTheirInterval() {
         var world = World(seeds: [seeds[0]])
-        var moments: [Int] = []
+        var moments: [Int64] = []
         while moments.count < 40 {
             let before = world.probes
             world.run(10)
