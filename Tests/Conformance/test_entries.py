@@ -154,8 +154,8 @@ def version(member):
 # MARK: refusals
 
 
-def check(data_dir):
-    command = [os.environ["QUORATE_BINARY"], "check", str(data_dir), "-w", "json"]
+def check(data_dir, version="auto"):
+    command = [os.environ["QUORATE_BINARY"], "check", str(data_dir), "-w", "json", "--compatibility-version", version]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 
@@ -237,6 +237,8 @@ def test_a_log_of_3_5_for_3_7(stopped):
     refused(member, "v2 requests of etcd 3.5, which members of 3.7 cannot read", checked=False)
     code, found = check(member.data_dir)
     assert code == 0 and not found["openableBy"]["3.7"]["openable"]
+    code, found = check(member.data_dir, "3.7")
+    assert code == 1 and "v2 requests of etcd 3.5, which members of 3.7 cannot read" in found["refusals"][0], found
     member.software = quorate("3.6")
     member.flags = ["--snapshot-count", "10"]
     member.start()
