@@ -24,7 +24,7 @@ public struct MemberStatus: Sendable {
     public var commitIndex: LogIndex
     public var appliedIndex: LogIndex
     public var isLearner: Bool
-    /// The only voter: whatever it has published is the newest there is.
+    /// No other member votes: whatever this one decides is decided.
     public var isOnlyVoter: Bool
     public var membership: MembershipRecord
     public var alarms: [AlarmMember]
@@ -49,8 +49,9 @@ public struct MemberStatus: Sendable {
     public var isLeaving = false
 
     public var hasLeader: Bool { leader != 0 }
-    /// Reads of the published view are linearizable at once.
-    public var readsAreLinearizable: Bool { isOnlyVoter && role == .leader && isReady }
+    /// Reads of the published view are linearizable at once, as nobody else shows anything: a learner hears of what is committed before
+    /// this member has applied and published it.
+    public var readsAreLinearizable: Bool { isOnlyVoter && membership.members.count <= 1 && role == .leader && isReady }
     public func isRaised(_ alarm: AlarmType) -> Bool { alarms.contains { $0.alarm == alarm } }
     /// This member's own data is known to be wrong, and must not be served.
     public var isKnownCorrupt: Bool { alarms.contains { $0.alarm == .corrupt && $0.memberID == memberID } }

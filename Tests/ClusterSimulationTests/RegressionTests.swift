@@ -211,6 +211,21 @@ import Testing
         #expect(leader.notices.contains { if case .restarted(_, let snapshot) = $0 { snapshot >= 20 } else { false } })
     }
 
+    /// A learner showed what an only voter, whose disk was slow to read from, had committed and not published yet; a read there then went back.
+    @Test func anOnlyVoterWithALearnerAsksForEachRead() throws {
+        let cluster = try SimulatedCluster(ClusterOptions(founders: 1, seed: 31))
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.published?.status.isReady == true })
+        let leader = try #require(cluster.leaders.first)
+        #expect(leader.published?.status.readsAreLinearizable == true)
+        var learner = cluster.options.record(2)
+        learner.isLearner = true
+        cluster.call(.changeMembership(.add(learner)), on: leader.id)
+        #expect(try cluster.run(within: .seconds(5)) { _ in leader.published?.status.membership.members.count == 2 })
+        #expect(leader.published?.status.readsAreLinearizable == false)
+        cluster.call(.changeMembership(.remove(2)), on: leader.id)
+        #expect(try cluster.run(within: .seconds(5)) { _ in leader.published?.status.readsAreLinearizable == true })
+    }
+
     /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
     @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
         let cluster = try cluster(seed: 23) {
