@@ -136,7 +136,8 @@ public final class WatchService {
         }
     }
 
-    private static let restsPerSlice = 7
+    /// On two cores, with the data in memory, less than this showed in the p99 of writers.
+    private static let restsPerSlice = 15
     private static let longestRest = TimeAmount.milliseconds(5)
     /// So long after a request another one is likely to come.
     private static let longestSilence = TimeAmount.milliseconds(50)
