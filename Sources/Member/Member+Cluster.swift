@@ -128,17 +128,19 @@ extension Member {
         output.events.append(.stalled(pause))
     }
 
-    /// A leader whose page file takes longer than an election timeout for one commit lets another member lead, before what it cannot
-    /// commit fills its memory. It goes on as a follower: the log is the truth, and its disk is fine. A rewrite takes as long as it takes.
+    /// A leader whose page file takes longer than an election timeout for one commit, and than is usual there, lets another member lead,
+    /// before what it cannot commit fills its memory. It goes on as a follower: the log is the truth, and its disk is fine.
     func leaveLeadershipIfPageFileHangs(now: Instant) {
-        guard let due = pageFileHangDue, due <= now, let began = commitBegan, giveLeadershipAway(now: now) else { return }
+        guard let due = pageFileHangDue, due <= now, let began = commitWatch.began, giveLeadershipAway(now: now) else { return }
         output.events.append(.stalled(now - began))
     }
 
     /// When a commit that is under way has taken too long for a leader of others.
     var pageFileHangDue: Instant? {
-        guard raft.role == .leader, !isOnlyVoter, let commitBegan else { return nil }
-        return max(commitBegan + settings.electionTimeout, unfitHandOverDue)
+        guard raft.role == .leader, !isOnlyVoter, let due = commitWatch.hangs(electionTimeout: settings.electionTimeout) else {
+            return nil
+        }
+        return max(due, unfitHandOverDue)
     }
 
     /// While leadership is on its way elsewhere nothing can be proposed, so a leader that is not fit for it does not try all the time.

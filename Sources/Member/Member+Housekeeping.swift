@@ -208,7 +208,7 @@ extension Member {
             membership: machine.membership.record)
         output.commit = group
         output.defragments = !waitingForDefragmentation.isEmpty
-        commitBegan = output.defragments ? nil : now
+        if !output.defragments { commitWatch.begins(now) }
         commitDue = nil
     }
 
@@ -228,7 +228,7 @@ extension Member {
 
     /// The page file holds a group: readers find its values there now, and whoever waited for it is answered.
     func committed(_ commit: PageCommit, now: Instant) throws(MemberFailure) {
-        commitBegan = nil
+        commitWatch.ends(now)
         machine.store.committed(group: commit.group, pages: commit.pages)
         machine.pageFileSize = commit.size
         pageFileInUse = commit.sizeInUse

@@ -171,7 +171,7 @@ extension Member {
         newestGroup = 0
         sealing = nil
         committed = nil
-        commitBegan = nil
+        commitWatch.forget()
         for at in waitingForCommit.indices { waitingForCommit[at].group = 1 }
         for waiter in waitingForCompaction { output.answers.append((waiter.reply, waiter.answer)) }
         waitingForCompaction.removeAll()

@@ -60,8 +60,7 @@ public final class Member {
     var corruption: CorruptionWatch
     /// A leader with wrong data, or a page file that hangs, does not try to hand over before.
     var unfitHandOverDue: Instant
-    /// Since when a group has been on its way to the page file.
-    var commitBegan: Instant?
+    var commitWatch = CommitWatch()
     var requestIDs: RequestIDs
     var isPublished = false
     /// What the log held when it was opened is history, that of a directory of etcd 3.4 among it.
