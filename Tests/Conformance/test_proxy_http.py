@@ -18,6 +18,7 @@ from harness.daemon import etcd, poll
 from harness.pki import Authority
 from harness.protobuf import decode, message
 from harness.trio import Trio
+from harness.upstreams import connections_to
 
 
 @pytest.fixture
@@ -115,13 +116,6 @@ class WebSocket:
 
     def __exit__(self, *_):
         self.socket.close()
-
-
-def connections_to(port):
-    """Established ones, counted at the end that connected."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows[1:])
 
 
 def test_many_clients_share_few_connections(member, proxies):

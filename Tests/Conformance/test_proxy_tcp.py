@@ -15,6 +15,7 @@ from harness import releases, web
 from harness.client import Client
 from harness.daemon import clean_environment, etcd, free_ports, poll, quorate
 from harness.trio import Trio
+from harness.upstreams import Gate
 
 
 @pytest.fixture
@@ -81,13 +82,15 @@ def test_all_members_are_replaced_and_the_new_list_is_kept(trio, proxies):
     proxy.wait_for_all()
 
 
-def test_pages_and_status(trio, proxies):
+def test_pages_and_status(trio, proxies, reference):
     proxy = proxies(trio.urls).start()
     proxy.wait_for_all()
     assert web.request(proxy.pages, "/health").text == '{"health":"true","reason":""}'
     assert web.request(proxy.pages, "/readyz").status == 200
     assert sorted(json.loads(web.request(proxy.pages, "/v2/config/local/proxy").text)["endpoints"]) == sorted(trio.urls)
     assert web.request(proxy.pages, "/v2/config/local/proxy", "POST").status == 405
+    page = json.loads(web.request(proxy.pages, "/proxy/endpoints").text)
+    assert [each["version"] for each in page["endpoints"]] == [reference.version] * 3
     families = web.metrics(proxy.pages)
     assert families["quorate_proxy_endpoint_serving"][2]['{endpoint="%s"}' % trio.urls[0]] == 1
     assert web.request(proxy.pages, "/nothing").status == 404
@@ -178,44 +181,6 @@ def test_bytes_pass_untouched_both_ways(proxies):
         writer.join()
     # Digests, because the difference of so many bytes would be worked out for hours.
     assert (len(received), hashlib.sha256(received).digest()) == (len(sent), hashlib.sha256(sent).digest())
-
-
-class Gate(threading.Thread):
-    """Passes connections on to a member, until it swallows new ones: those that stand go on."""
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.member = ("127.0.0.1", port)
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.listener.settimeout(0.05)
-        self.swallows = False
-        self.held = []
-        self.start()
-
-    def run(self):
-        while not self.swallows:
-            with contextlib.suppress(TimeoutError):
-                ends = [self.listener.accept()[0], socket.create_connection(self.member)]
-                self.held += ends
-                for one, other in (ends, ends[::-1]):
-                    one.settimeout(None)
-                    threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
-
-    @staticmethod
-    def copy(one, other):
-        with contextlib.suppress(OSError):
-            while part := one.recv(65536):
-                other.sendall(part)
-            other.shutdown(socket.SHUT_WR)
-
-    def swallow(self):
-        """Once the queue is full the kernel answers nobody who knocks."""
-        self.swallows = True
-        self.join()
-        with contextlib.suppress(TimeoutError):
-            while True:
-                self.held.append(socket.create_connection(self.listener.getsockname(), timeout=0.5))
 
 
 def test_addresses_that_swallow_connections_hold_up_nobody(trio, proxies):
