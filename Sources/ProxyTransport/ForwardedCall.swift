@@ -192,6 +192,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
 
     final func streamClosed(_ stream: HTTP2ClientStream, _ end: ClientStreamEnd) {
         guard stream === upstream else { return }
+        if end == .reset(code: HTTP2ErrorCode.cancel), isPastDeadline { return deadlineEnded() }
         let (outcome, failure) = judge(end)
         if let endpoint { tried.append(endpoint) }
         endAttempt(outcome)
@@ -199,6 +200,21 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     }
 
     func attemptFailed(_ failure: AttemptFailure) { decide(failure) }
+
+    /// A status can still be told: nothing of the reply has been passed on, or nothing but whole messages.
+    var takesStatus: Bool { !rule.passedOn }
+
+    private final var isPastDeadline: Bool {
+        noteDeadline()
+        return deadline.map { $0.nanoseconds <= forwarder.loop.now } ?? false
+    }
+
+    /// Of its status and its reset at the deadline grpc-go's server may send the reset alone, which its own clients take for what it is:
+    /// the member has not failed.
+    private final func deadlineEnded() {
+        endAttempt(.abandoned)
+        if takesStatus { answer(GRPCStatus(.deadlineExceeded, "context deadline exceeded")) } else { breakOff() }
+    }
 
     private final func judge(_ end: ClientStreamEnd) -> (Outcome, AttemptFailure) {
         switch (end, connection?.end?.kind) {

@@ -127,8 +127,10 @@ class StreamedCall: ForwardedCall {
 
     /// Between two messages a status can follow, on which clients resume; within one it cannot.
     final func end(_ reason: String) {
-        if boundary.isBetweenMessages { answer(GRPCStatus(.unavailable, reason)) } else { breakOff() }
+        if takesStatus { answer(GRPCStatus(.unavailable, reason)) } else { breakOff() }
     }
+
+    final override var takesStatus: Bool { boundary.isBetweenMessages }
 
     override func endpointLeft(_ reason: LeaveReason) {
         guard !kind.isMemberSpecific || reason == .hung || reason == .unreachable else { return }

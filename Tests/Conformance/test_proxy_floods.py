@@ -11,21 +11,12 @@ import grpc
 import pytest
 from harness.client import Client
 from harness.daemon import etcd, poll
+from harness.http2 import PREFACE, frame, grpc_head, preface_then, whole_frames
 from harness.pki import Authority
 
 HEADER_SECONDS = 1
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 #: A literal header field with a name of one byte and a long value, none of it indexed.
 LONG_FIELD = b"\x00\x01x\x7f\x81\x7e" + b"v" * 16384
-
-
-def frame(kind, flags, stream, payload=b""):
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-
-
-def preface_then(*frames):
-    return PREFACE + SETTINGS + b"".join(frames)
 
 
 #: What a connection says at once, and what it goes on with byte by byte.
@@ -92,6 +83,8 @@ class Others:
     def __init__(self, proxy):
         self.client = Client(proxy.endpoint, timeout=10, credentials=proxy.credentials)
         self.took = []
+        # In the middle of a flood a connection takes longer than gRPC waits for one.
+        self.client.put(b"a", b"1")
 
     def ask(self):
         began = time.monotonic()
@@ -176,4 +169,49 @@ def test_headers_without_end_are_cut(proxy):
     assert highest - before < 32 << 20, f"{(highest - before) >> 20} MiB"
     # Nothing is left of them.
     poll(lambda: memory(proxy) - before < 16 << 20, 5, lambda: f"{(memory(proxy) - before) >> 20} MiB")
+    others.check()
+
+
+#: Requests whose bodies do not end: what comes first, what goes on, and the protocol.
+ENDLESS_BODIES = {
+    "a message longer than any member takes": ("h2", grpc_head(1, "KV/Put") + frame(0, 0, 1, b"\0\x7f\xff\xff\xff"), frame(0, 0, 1, bytes(16384)) * 4),
+    "messages without number": ("h2", grpc_head(1, "KV/Put"), frame(0, 0, 1, bytes(5) * 3000) * 4),
+    "a call of the gateway": ("http/1.1", b"POST /v3/kv/put HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+                              b"4000\r\n" + bytes(16384) + b"\r\n"),
+}  # fmt: skip
+
+
+def is_answered(protocol, received):
+    """Whether what has come has the end of a response to the first request."""
+    if protocol == "http/1.1":
+        return received.startswith(b"HTTP/1.1 413 ")
+    return any(stream == 1 and (kind == 3 or flags & 1) for kind, flags, stream, _ in whole_frames(received))
+
+
+def test_bodies_without_end_are_answered_in_the_middle(proxy):
+    others, before = Others(proxy), memory(proxy)
+    highest = 0
+    for name, (protocol, begin, more) in ENDLESS_BODIES.items():
+        with contextlib.ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            for _ in range(8):
+                connection = stack.enter_context(connect(proxy, (protocol,)))
+                connection.sendall(preface_then(begin) if protocol == "h2" else begin)
+                connection.settimeout(0)
+                selector.register(connection, selectors.EVENT_WRITE, bytearray())
+            began = time.monotonic()
+            while selector.get_map():
+                for key, _ in selector.select(0.05):
+                    with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                        key.fileobj.send(more)
+                for key in list(selector.get_map().values()):
+                    with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+                        key.data.extend(key.fileobj.recv(65536))
+                    if is_answered(protocol, key.data):
+                        selector.unregister(key.fileobj)
+                highest = max(highest, memory(proxy) - before)
+                assert time.monotonic() - began < 15, f"{name}: {len(selector.get_map())} wait for their answer"
+            others.ask()
+    # Of each request two megabytes, which could be sent again, and what is on its way.
+    assert highest < 48 << 20, f"{highest >> 20} MiB"
     others.check()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -141,6 +142,21 @@ def test_command_lines_of_etcds_proxies(daemons, reference, tmp_path, command):
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
+
+
+@pytest.mark.parametrize("command", ["gateway", "grpc-proxy"])
+def test_every_flag_of_etcds_proxies_is_known(reference, tmp_path, command):
+    ours = tmp_path / "etcd"
+    ours.symlink_to(os.path.abspath(quorate().command[0]))
+
+    def flags(binary):
+        done = subprocess.run(
+            [binary, command, "start", "--help"], capture_output=True, text=True, timeout=20, env=clean_environment(), cwd=tmp_path
+        )
+        return set(re.findall(r"^ +(?:-\w, )?--?([a-z-]+)", done.stdout + done.stderr, re.MULTILINE)) - {"help"}
+
+    known = flags(reference.etcd)
+    assert len(known) > 6 and known <= flags(ours), known - flags(ours)
 
 
 class Echo(threading.Thread):

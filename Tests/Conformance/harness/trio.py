@@ -82,6 +82,7 @@ class Proxy:
         #: Where its own pages are, if anywhere but on the clients' port.
         self.pages = self.port
         self.process = None
+        self._log_start = 0
 
     @property
     def endpoint(self):
@@ -99,12 +100,13 @@ class Proxy:
         return {each["endpoint"]: each["state"] for each in page["endpoints"]}
 
     def wait_for_all(self, count=3):
-        """Until so many endpoints serve."""
+        """Until so many endpoints serve, and clients are listened for: its pages are there earlier."""
 
         def served():
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             try:
-                return list(self.states().values()).count("serving") == count
+                listens = b'"serving clients"' in self.log.read_bytes()[self._log_start :]
+                return listens and list(self.states().values()).count("serving") == count
             except ConnectionError:
                 return False
 
@@ -126,6 +128,7 @@ class Proxy:
     def start_without_waiting(self):
         binary = os.environ.get("QUORATE_BINARY") or releases.ROOT / ".build" / "release" / "quorate"
         with open(self.log, "ab") as log:
+            self._log_start = log.tell()
             self.process = subprocess.Popen(
                 [
                     str(binary), "proxy",
