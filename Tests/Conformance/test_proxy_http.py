@@ -241,7 +241,8 @@ def test_connections_past_the_limit_are_refused_and_served_ones_go_on(member, pr
 
 
 def test_metrics_count_what_happens_at_each_endpoint(trio, proxies):
-    proxy = proxies(trio.urls, "--policy", "round-robin", mode="http").start()
+    # Requests are to find out that a member is gone, before a probe does.
+    proxy = proxies(trio.urls, "--policy", "round-robin", "--probe-interval", "20s", mode="http").start()
     proxy.wait_for_all()
     with Client(proxy.endpoint) as client, client.watch(b"a") as watch:
         assert next(watch)["created"]
