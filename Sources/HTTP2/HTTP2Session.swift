@@ -50,6 +50,9 @@ public final class HTTP2Session {
     var held: [HTTP2Stream] = []
     /// The stream whose header block has begun and not ended. Unmanaged: `streams` holds it, and closing it clears this.
     var openHead: Unmanaged<HTTP2Stream>?
+    /// The stream that was reset for what its header block held, before the block ended. It has ended when the next frame begins; the library
+    /// does not tell of it sooner.
+    var openBlock: Int32?
     var now: UInt64 = 0
     var pings: PingEnforcement
     var resets: TokenBucket
@@ -92,8 +95,8 @@ public final class HTTP2Session {
 
     public var openStreams: Int { streams.count }
 
-    /// The stream whose header block has begun and not ended.
-    var openHeadStream: Int32? { openHead?._withUnsafeGuaranteedRef { $0.number } }
+    /// The stream whose header block has begun and not ended; the stream itself may have ended by a reset, and the client go on all the same.
+    var openHeadStream: Int32? { openHead?._withUnsafeGuaranteedRef { $0.number } ?? openBlock }
 
     /// Nothing more will be sent or read: the connection can be closed.
     var isFinished: Bool {
@@ -210,7 +213,7 @@ public final class HTTP2Session {
     private func endStream(_ stream: HTTP2Stream, _ end: StreamEnd) {
         queuedOutput -= stream.queuedBytes
         keptInput -= stream.keptInput
-        if openHead?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { openHead = nil }
+        if openHead?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { (openHead, openBlock) = (nil, stream.number) }
         stream.owner = nil
         counters.add(.streamsOpen, -1)
         if end != .finished { counters.add(.streamsReset) }

@@ -33,6 +33,9 @@ extension HTTP2Session {
 
     // MARK: Reading
 
+    /// Of any kind but CONTINUATION.
+    fileprivate func frameBegan() { openBlock = nil }
+
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         openHead = nil
         guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST, !isTerminating else { return }
@@ -181,6 +184,10 @@ private struct LibraryCallbacks: @unchecked Sendable {
     private init() {
         var table: OpaquePointer?
         nghttp2_session_callbacks_new(&table)
+        nghttp2_session_callbacks_set_on_begin_frame_callback(table) { _, _, session in
+            withSession(session) { $0.frameBegan() }
+            return 0
+        }
         nghttp2_session_callbacks_set_on_begin_headers_callback(table) { _, frame, session in
             withSession(session) { $0.headersBegan(frame!) }
             return 0

@@ -86,6 +86,7 @@ def test_revoked_members_are_refused(peer, files):
     assert is_let_in(one, files, good) and is_let_in(one, files, bad)
     files.authority.revoke(bad)
     assert is_let_in(one, files, good) and not is_let_in(one, files, bad)
+    poll(lambda: reasons(one), 5, lambda: "no reason is told")
     assert len(reasons(one)) == 1 and reasons(one)[0].endswith(" revoked")
 
 
@@ -97,7 +98,7 @@ def test_names_that_are_allowed(peer, files, reference, software):
         files, "--peer-cert-allowed-hostname", "a.members.example", software=etcd(reference) if software == "etcd" else None
     )
     assert is_let_in(one, files, named) and not is_let_in(one, files, other)
-    assert reasons(one)[-1:] == ["client certificate authentication failed"]
+    poll(lambda: reasons(one)[-1:] == ["client certificate authentication failed"], 5, lambda: reasons(one))
 
 
 @pytest.mark.parametrize("flag", [None, "--experimental-peer-skip-client-san-verification"])

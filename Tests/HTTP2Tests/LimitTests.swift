@@ -299,6 +299,21 @@ import Testing
         #expect(connection.count(.streamsOpened) == 1)
     }
 
+    /// A second `:scheme` ends the stream, not the block.
+    @Test(arguments: [false, true])
+    func aHeaderBlockIsTimedBeyondTheEndOfItsStream(endsInTime: Bool) throws {
+        let connection = try connect(ScriptedSink()) { $0.headerTimeout = .seconds(3) }
+        connection.send(clientPreface + frame(FrameType.headers, stream: 1, [0x82, 0x86, 0x86]))
+        connection.advance(by: .seconds(2))
+        #expect(connection.count(.streamsReset) == 1)
+        connection.send(frame(FrameType.continuation, flags: endsInTime ? 4 : 0, stream: 1, [0x86]))
+        if endsInTime { connection.send(frame(FrameType.ping, [UInt8](repeating: 0, count: 8))) }
+        #expect(connection.isOpen)
+        connection.advance(by: .seconds(2))
+        #expect(connection.isOpen == endsInTime)
+        #expect(connection.count(.headerTimeouts) == (endsInTime ? 0 : 1))
+    }
+
     // MARK: Garbage
 
     @Test func garbageIsClosedAndCounted() throws {
