@@ -183,7 +183,8 @@ public final class Member {
         while true {
             let effects = raft.takeEffects()
             if effects.isEmpty { return }
-            send(effects.messages)
+            let changesMembership = effects.committed.contains { $0.kind != .normal }
+            if !changesMembership { send(effects.messages) }
             reads.confirmed(effects.readStates)
             if !effects.abandonedReads.isEmpty { reads.askAgain(now) }
             if let change = effects.leadership { leadershipChanged(change, now: now) }
@@ -195,6 +196,12 @@ public final class Member {
                     throw .log(error)
                 }
                 output.syncedEntries += effects.entries.count
+            }
+            if changesMembership {
+                // Who is removed leaves once it hears that this is committed, or is switched off once it shows. It might have been the only
+                // other one to know, so that must not be lost.
+                do throws(WALError) { try log.sync() } catch { throw .log(error) }
+                send(effects.messages)
             }
             if effects.mustSync { raft.persisted(through: effects.batch, now: now) }
             send(effects.messagesAfterSync)
@@ -272,9 +279,6 @@ public final class Member {
         do { change = try ConfigurationChange(decoding: entry.kind, entry.data) } catch {
             throw .apply(.entry(UnappliableEntry(index: entry.index, reason: "a configuration change: \(error)")))
         }
-        // A member that was removed is switched off once this shows. It might have been the only other one to know that the change is
-        // committed, so that must not be lost.
-        do throws(WALError) { try log.sync() } catch { throw .log(error) }
         let result = machine.applyMembership(change, index: entry.index, term: entry.term)
         // A change that is refused is none to raft either.
         if case .success = result {

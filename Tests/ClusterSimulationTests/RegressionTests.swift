@@ -108,6 +108,25 @@ import Testing
         #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first === last })
     }
 
+    /// A leader told the other of two members that its removal was committed, and failed before it had written that down itself: the other
+    /// left, and the leader waited for it ever after.
+    @Test func aRemovalIsWrittenDownBeforeItIsTold() throws {
+        let cluster = try SimulatedCluster(ClusterOptions(founders: 2, seed: 32))
+        #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.published?.status.isReady == true })
+        try cluster.run(for: .seconds(6))
+        let leader = try #require(cluster.leaders.first)
+        let other = try #require(cluster.members.first { $0 !== leader })
+        cluster.network.block(other.id, leader.id)
+        cluster.call(.changeMembership(.remove(other.id)), on: leader.id)
+        try cluster.run(for: .milliseconds(200))
+        leader.disk.inject(DiskFault(.write, pathSuffix: ".wal"))
+        cluster.network.unblock(other.id, leader.id)
+        try cluster.run(for: .seconds(3))
+        #expect(!leader.isRunning)
+        try cluster.start(leader.id)
+        #expect(try cluster.run(within: .seconds(20)) { !$0.leaders.isEmpty })
+    }
+
     /// Where nobody watched, the watches of a loop held on to the state of its start, and no page freed since was used again.
     @Test func whereNobodyWatchesPagesAreUsedAgain() throws {
         let cluster = try SimulatedCluster(ClusterOptions(founders: 1, seed: 25) { $0.commitInterval = .milliseconds(5) })
