@@ -186,7 +186,7 @@ public final class HTTP2Session {
         changed = []
         fellBelow = []
         held = []
-        openHead = nil
+        (openHead, openBlock) = (nil, nil)
         nghttp2_session_del(library)
     }
 
