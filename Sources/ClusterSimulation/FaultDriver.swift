@@ -103,8 +103,8 @@ final class FaultDriver {
             member.disk.inject(DiskFault(operations, ordinal: ordinal, code: code))
         case .fullDisk: member.disk.inject(DiskFault(.allocating, code: ENOSPC, isLasting: true))
         case .slowDisk(let span):
-            (member.syncDelay, member.readDelay) = (span, span)
-            later(fault) { (member.syncDelay, member.readDelay) = (Instant.Span(nanoseconds: 0), Instant.Span(nanoseconds: 0)) }
+            member.diskDelay = span
+            later(fault) { member.diskDelay = Instant.Span(nanoseconds: 0) }
         default: break
         }
         later(fault) { [unowned self] in try restart(member) }
@@ -187,7 +187,7 @@ final class FaultDriver {
         cluster.network.clear().forEach { cluster.unclogged($0) }
         for member in cluster.members {
             member.pausedUntil = Instant(nanoseconds: 0)
-            (member.syncDelay, member.readDelay) = (Instant.Span(nanoseconds: 0), Instant.Span(nanoseconds: 0))
+            member.diskDelay = Instant.Span(nanoseconds: 0)
             member.effectsLeft = nil
             member.crashOnDiskFault = nil
             member.crashAfterVote = nil

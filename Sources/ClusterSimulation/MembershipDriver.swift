@@ -37,8 +37,8 @@ final class MembershipDriver {
     /// Whether one may be lost for good. A change of the membership counts, as in etcd, for whoever has applied it: where the others do
     /// not know yet that somebody was removed, the majority they wait for may lack one member already.
     private var canSpareOne: Bool {
-        let ids = present.map(\.id)
-        return isWhole && present.allSatisfy { $0.published?.status.membership.members.map(\.id).sorted() == ids.sorted() }
+        let ids = present.map(\.id).sorted()
+        return isWhole && present.allSatisfy { $0.published?.status.membership.members.map(\.id).sorted() == ids }
     }
 
     func strike(_ fault: Fault, _ member: SimulatedMember) throws {

@@ -15,7 +15,7 @@ extension SimulatedCluster {
 
     private func schedulePageJob(_ member: SimulatedMember) {
         let span = Instant.Span(nanoseconds: Int64.random(in: 100_000...4_000_000, using: &random))
-        let end = now + span + member.syncDelay + member.pageDelay
+        let end = now + span + member.diskDelay + member.pageDelay
         queue.schedule(.pageJob(member, life: member.life), at: max(end, member.pausedUntil))
     }
 

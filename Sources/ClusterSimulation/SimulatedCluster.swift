@@ -232,7 +232,7 @@ public final class SimulatedCluster {
         try checkRest(inbox, member, process)
         member.turnKind.begin(inbox, isLeader: process.published.status.role == .leader)
         process.operationsBeforeTurn = member.disk.operationCount
-        let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.syncDelay.nanoseconds)
+        let sync = Instant.Span(nanoseconds: Int64.random(in: options.syncTime, using: &random) + member.diskDelay.nanoseconds)
         process.syncEnd = now + sync
         process.indexBeforeTurn = process.member.storeIndex
         counts.turns += 1
@@ -247,7 +247,7 @@ public final class SimulatedCluster {
         }
         let hasWritten = member.disk.operationCount > process.operationsBeforeTurn
         process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
-        if member.disk.readCount > reads { process.busyUntil = process.busyUntil + member.readDelay }
+        if member.disk.readCount > reads { process.busyUntil = process.busyUntil + member.diskDelay }
         counts.entries += output.syncedEntries
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
     }

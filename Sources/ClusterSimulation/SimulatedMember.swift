@@ -38,10 +38,8 @@ public final class SimulatedMember {
     var crashAfterEffects = UnsyncedWrites.kept
     /// It does not run before this time: stopped by a signal or a hypervisor.
     var pausedUntil = Instant(nanoseconds: 0)
-    /// Each turn's sync takes this much longer.
-    package var syncDelay = Instant.Span(nanoseconds: 0)
-    /// A turn that has to read from the disk takes this much longer.
-    var readDelay = Instant.Span(nanoseconds: 0)
+    /// Each turn's sync takes this much longer, and a turn that has to read from the disk.
+    package var diskDelay = Instant.Span(nanoseconds: 0)
     /// What a job of the page file takes on top, as where that is on a slower disk than the log.
     package var pageDelay = Instant.Span(nanoseconds: 0)
     /// Added to the wall clock, which only makes request ids.

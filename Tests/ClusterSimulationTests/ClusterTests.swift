@@ -58,10 +58,10 @@ import Testing
         #expect(try cluster.run(within: .seconds(20)) { $0.leaders.first?.published?.status.isReady == true })
         let leader = try #require(cluster.leaders.first)
         let isLong = milliseconds > 1000
-        leader.syncDelay = .milliseconds(milliseconds)
+        leader.diskDelay = .milliseconds(milliseconds)
         cluster.propose(.put(PutRequest(key: Array("a".utf8), value: Array("1".utf8))), on: leader.id)
         try cluster.run(for: .milliseconds(10))
-        leader.syncDelay = .milliseconds(0)
+        leader.diskDelay = .milliseconds(0)
         // The others wait two election timeouts at most.
         #expect(try cluster.run(within: .milliseconds(2_300)) { $0.leaders.contains { $0.id != leader.id } } == isLong)
         let other = try #require(cluster.members.first { $0.id != leader.id })

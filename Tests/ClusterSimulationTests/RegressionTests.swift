@@ -38,6 +38,15 @@ import Testing
         return cluster
     }
 
+    /// Snapshots are due again and again, and followers soon need one.
+    private func clusterOfShortLogs(seed: UInt64, snapshotCount: UInt64) throws -> SimulatedCluster {
+        try cluster(seed: seed) {
+            $0.snapshotCount = snapshotCount
+            $0.catchUpEntries = 5
+            $0.commitInterval = .milliseconds(5)
+        }
+    }
+
     private func put(_ key: String, _ cluster: SimulatedCluster, on leader: MemberID, then span: Instant.Span) throws {
         cluster.propose(.put(PutRequest(key: Array(key.utf8), value: Array("value".utf8))), on: leader)
         try cluster.run(for: span)
@@ -69,11 +78,7 @@ import Testing
     /// A leader whose page file was ahead of the commit index in its log could not supply a snapshot, and without the follower that
     /// needed one nothing could be committed.
     @Test func aLeaderWhosePageFileIsAheadOfItsLogSuppliesSnapshots() throws {
-        let cluster = try cluster(seed: 22) {
-            $0.snapshotCount = 20
-            $0.catchUpEntries = 5
-            $0.commitInterval = .milliseconds(5)
-        }
+        let cluster = try clusterOfShortLogs(seed: 22, snapshotCount: 20)
         let leader = try #require(cluster.leaders.first)
         let (absent, third) = try #require(cluster.members.filter { $0 !== leader }.pair)
         try cluster.stop(absent.id, .kept)
@@ -212,11 +217,7 @@ import Testing
     /// A member that started with a page file ahead of the commit index in its log wrote a snapshot first of all. Its marker did not count at
     /// the next start, and the segments from which the log would have had to be read instead were purged.
     @Test func aSnapshotRightAfterAStartCounts() throws {
-        let cluster = try cluster(seed: 30) {
-            $0.snapshotCount = 20
-            $0.catchUpEntries = 5
-            $0.commitInterval = .milliseconds(5)
-        }
+        let cluster = try clusterOfShortLogs(seed: 30, snapshotCount: 20)
         let leader = try #require(cluster.leaders.first)
         leader.crashOnDiskFault = .lost
         leader.disk.inject(DiskFault(.write, pathSuffix: ".snap"))
@@ -247,11 +248,7 @@ import Testing
 
     /// Snapshots that came faster than a slow disk took them over waited without bound, each with its database.
     @Test func snapshotsThatComeTooFastAreNotAllInstalled() throws {
-        let cluster = try cluster(seed: 23) {
-            $0.snapshotCount = 15
-            $0.catchUpEntries = 5
-            $0.commitInterval = .milliseconds(5)
-        }
+        let cluster = try clusterOfShortLogs(seed: 23, snapshotCount: 15)
         let leader = try #require(cluster.leaders.first)
         let slow = try #require(cluster.members.first { $0 !== leader })
         try cluster.stop(slow.id, .kept)
