@@ -140,7 +140,7 @@ public struct HealthMonitor: Sendable {
     private mutating func judgeClusters(_ now: Instant) {
         let found = entries.map { entry in
             ClusterPin.Sighting(
-                clusterID: entry.health.condition == .up ? entry.health.report?.clusterID : nil,
+                clusterID: entry.health.report?.clusterID, isUp: entry.health.condition == .up,
                 isSettled: entry.health.hasBeenProbed, isSeed: entry.isSeed)
         }
         switch pin.judge(found, current: clusterID, isFixed: settings.clusterID != nil, now: now, patience: settings.repinAfter) {
@@ -219,8 +219,10 @@ public struct HealthMonitor: Sendable {
 /// Finds out which cluster is the right one when nobody said so.
 struct ClusterPin: Sendable {
     struct Sighting {
-        /// What an endpoint that is up reports.
+        /// What the endpoint reported last, when it ever answered.
         var clusterID: UInt64?
+        /// It answers now, too.
+        var isUp: Bool
         /// Its first probe is over.
         var isSettled: Bool
         /// Named by the operator, not by whichever cluster answered first.
@@ -229,8 +231,9 @@ struct ClusterPin: Sendable {
 
     enum Decision: Equatable { case keep, pin(UInt64) }
 
-    /// Pinned while no more than half of the seeds had answered: as soon as more than half are in one cluster, that is the one.
-    /// Otherwise the only endpoint that answers after a start, should it be of another cluster, would forbid all others for good.
+    /// Pinned while no more than half of the seeds answered: until more than half do so at the same time from one cluster, the pin
+    /// follows what more than half reported last, be they up or not. Otherwise the only endpoint that answers after a start, should
+    /// it be of another cluster, would forbid all others for good, or as long as one of the others is always down.
     private(set) var isProvisional = false
     /// Since when every answering endpoint has been in this other cluster.
     private var other: (id: UInt64, since: Instant)?
@@ -240,18 +243,19 @@ struct ClusterPin: Sendable {
     mutating func judge(
         _ sightings: [Sighting], current: UInt64?, isFixed: Bool, now: Instant, patience: Instant.Span
     ) -> Decision {
-        let seen = sightings.compactMap(\.clusterID)
+        let seen = sightings.filter(\.isUp).compactMap(\.clusterID)
         guard let current else {
             guard let first = seen.first, sightings.allSatisfy(\.isSettled) else { return .keep }
             let counted = seen.map { id in (id: id, count: seen.count { $0 == id }) }
             let most = counted.map(\.count).max() ?? 0
             let pinned = counted.first { $0.count == most }?.id ?? first
-            isProvisional = !isAgreed(pinned, sightings)
+            isProvisional = !isAgreed(pinned, sightings.filter(\.isUp), of: sightings)
             return .pin(pinned)
         }
-        if isProvisional, let agreed = seen.first(where: { isAgreed($0, sightings) }) {
-            isProvisional = false
-            return .pin(agreed)
+        if isProvisional, let agreed = sightings.compactMap(\.clusterID).first(where: { isAgreed($0, sightings, of: sightings) })
+        {
+            isProvisional = !isAgreed(agreed, sightings.filter(\.isUp), of: sightings)
+            guard isProvisional, agreed == current else { return .pin(agreed) }
         }
         guard !isFixed, let candidate = seen.first, candidate != current, seen.allSatisfy({ $0 == candidate }),
             seen.count * 2 > sightings.count
@@ -265,9 +269,8 @@ struct ClusterPin: Sendable {
         return .pin(candidate)
     }
 
-    /// More than half of the seeds are in this cluster.
-    private func isAgreed(_ id: UInt64, _ sightings: [Sighting]) -> Bool {
-        let seeds = sightings.filter(\.isSeed)
-        return seeds.count { $0.clusterID == id } * 2 > seeds.count
+    /// More than half of all seeds are among these, and in this cluster.
+    private func isAgreed(_ id: UInt64, _ some: [Sighting], of all: [Sighting]) -> Bool {
+        some.count { $0.isSeed && $0.clusterID == id } * 2 > all.count(where: \.isSeed)
     }
 }

@@ -141,6 +141,27 @@ struct MembershipTests {
         #expect(world.stored.last?.clusterID == World.cluster)
     }
 
+    /// Found by the simulator: seeds that were never up all at once did not count against the one that answered first.
+    @Test func seedsNeedNotAnswerAtTheSameTimeToOutvoteTheFirst() {
+        var world = World(
+            seeds: seeds, behaviours: [address(1): .inCluster(7), address(2): .refuses, address(3): .refuses])
+        world.run(100)
+        world.behaviours[address(2)] = .works
+        world.run(15_000)
+        #expect(world.monitor.pinnedCluster == 7)
+        world.behaviours[address(2)] = .refuses
+        world.behaviours[address(3)] = .works
+        world.run(15_000)
+        #expect(world.monitor.pinnedCluster == World.cluster)
+        #expect(world.standing(address(1)) == .forbidden)
+        #expect(world.standing(address(3)) == .serving)
+        // Not for the next start, as long as it is hearsay of one that is down.
+        #expect(world.stored.allSatisfy { $0.clusterID == nil })
+        world.behaviours[address(2)] = .works
+        world.run(15_000)
+        #expect(world.stored.last?.clusterID == World.cluster)
+    }
+
     /// Found by the simulator: a stream that went to a slow endpoint when there was no other stayed there for good.
     @Test func anEndpointIsLeftAgainAfterNobodyServed() {
         var world = World(seeds: seeds, behaviours: [address(1): .hangs])
