@@ -3,7 +3,7 @@ SWIFT ?= swift
 BUILD_DEPENDENCIES = libnghttp2-dev libssl-dev libsystemd-dev libyaml-dev libcrypt-dev pkg-config python3 python3-venv
 RUN_FLAGS ?= --data-dir default.etcd
 
-.PHONY: deb run test build debug unit conformance format lint simulate bench bench-behind bench-proxy bench-reads dependencies clean
+.PHONY: deb run test build debug unit conformance format lint simulate bench bench-behind bench-compaction bench-proxy bench-reads dependencies clean
 
 run: build
 	.build/release/quorate member $(RUN_FLAGS)
@@ -50,6 +50,11 @@ bench-proxy: build
 bench-behind: build
 	$(SWIFT) build -c release --product quorate-bench
 	Tests/Conformance/run behind
+
+# What the compaction of a million revisions does to writers.
+bench-compaction: build
+	$(SWIFT) build -c release --product quorate-bench
+	Tests/Conformance/run compaction
 
 # How much a client that lists everything disturbs the others; MEGABYTES of data.
 bench-reads: build

@@ -8,14 +8,12 @@ pairs say little on a machine with two cores, so the medians are what counts. No
 the data in memory.
 """
 
-import json
 import multiprocessing
 import os
 import pathlib
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,8 +22,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import releases  # noqa: E402
 from harness.daemon import Daemon, etcd, quorate  # noqa: E402
+from harness.load import fill, put_load  # noqa: E402
 
-BENCH = releases.ROOT / ".build" / "release" / "quorate-bench"
 PAIRS = 9
 SECONDS = 2
 LONGEST_CATCH_UP = 60
@@ -78,18 +76,6 @@ def watch(port, wanted, seconds, took):
             pass
 
 
-def load(port, seconds, rate=None):
-    command = [BENCH, "put-load", "127.0.0.1", port, 10, 50, seconds] + ([rate] if rate else [])
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds + 60, check=True)
-    return json.loads(result.stdout)
-
-
-def fill(member, revisions):
-    port = member.client_port
-    while member.client.revision() < revisions:
-        load(port, 2)
-
-
 def show(software, what, figures):
     rate, rate_beside, p50, p50_beside, p99, p99_beside, took = figures
     print(
@@ -106,15 +92,15 @@ def measure(software, revisions, rate, folder):
         pairs = []
         for _ in range(PAIRS):
             history = member.client.revision()
-            alone = load(member.client_port, SECONDS, rate)
+            alone = put_load(member.client_port, SECONDS, rate)
             took = processes.Value("d", 0)
             watcher = processes.Process(target=watch, args=(member.client_port, history * 280, LONGEST_CATCH_UP, took))
             watcher.start()
-            beside = load(member.client_port, SECONDS, rate)
+            beside = put_load(member.client_port, SECONDS, rate)
             watcher.join(0.1 if took.value else LONGEST_CATCH_UP)
             watcher.terminate()
             watcher.join()
-            pairs.append([load[name] for name in ("per_second", "p50_ms", "p99_ms") for load in (alone, beside)] + [took.value])
+            pairs.append([figures[name] for name in ("per_second", "p50_ms", "p99_ms") for figures in (alone, beside)] + [took.value])
             show(software, f"behind {history:8}", pairs[-1])
         show(software, "medians", [statistics.median(figures) for figures in zip(*pairs)])
     finally:
