@@ -151,15 +151,15 @@ extension Member {
     /// A member that was heard of only a moment ago may be gone again the next (etcd's `HealthInterval`).
     private static let healthInterval = Instant.Span.seconds(5)
 
-    /// Additions want every voter connected for a while; removals want a quorum of the others to be, unless the removed one is
-    /// down already.
+    /// Additions want as many voters connected for a while as will be a quorum with the new one counted among those that are down
+    /// (since etcd 3.5.30; all of them before); removals want a quorum of the others to be, unless the removed one is down already.
     private func whyUnhealthy(_ request: MembershipRequest, now: Instant) -> EtcdError? {
         guard let connectedSince else { return nil }
         let since = now + Instant.Span(nanoseconds: -Member.healthInterval.nanoseconds)
         let voters = machine.membership.voters.map(\.id)
         let connected = voters.count { id in id == settings.memberID || connectedSince(id).map { $0 <= since } ?? false }
         switch request {
-        case .add: return connected == voters.count ? nil : .unhealthy
+        case .add: return voters.count == 1 || connected >= (voters.count + 1) / 2 + 1 ? nil : .unhealthy
         case .remove(let id):
             guard voters.contains(id), id == settings.memberID || connectedSince(id) != nil else { return nil }
             return connected - 1 < 1 + (voters.count - 1) / 2 ? .unhealthy : nil
