@@ -142,8 +142,8 @@ let suites: [Target] = [
     tests(
         "ProxyTransportTests",
         [
-            "ProxyTransport", "Polling", "Forwarding", "Balancing", "GRPC", "HTTP2", "EtcdAPI", "Telemetry", "Host", "Bytes",
-            nioCore, nioPosix,
+            "ProxyTransport", "Polling", "Forwarding", "Balancing", "GRPC", "HTTP2", "HTTPTestKit", "EtcdAPI", "Telemetry",
+            "Host", "Bytes", nioCore, nioPosix, nioEmbedded,
         ]),
     tests("PollingTests", ["Polling", nioCore, nioPosix]),
     tests("ForwardingTests", ["Forwarding", "Balancing", "EtcdAPI", "Host", "Bytes"]),

@@ -53,7 +53,8 @@ public final class HTTP2Session {
     /// The stream that was reset for what its header block held, before the block ended. It has ended when the next frame begins; the library
     /// does not tell of it sooner.
     var openBlock: Int32?
-    var now: UInt64 = 0
+    /// When the last bytes came, in nanoseconds of the event loop's clock.
+    public internal(set) var now: UInt64 = 0
     var pings: PingEnforcement
     var resets: TokenBucket
     var controlFrames: TokenBucket

@@ -24,7 +24,7 @@ public struct HTTP1Limits: Sendable {
     public var maximumHeaderFields = 256
     /// A request's body, for HTTP/1 and for plain HTTP over HTTP/2. Past it 413.
     public var maximumBodyBytes = 2 << 20
-    /// From the end of the header fields to the end of the body (408 past it).
+    /// From the end of the header fields to the end of the body (408 past it). A proxy gives unary gRPC requests as long.
     public var bodyTimeout: Duration = .seconds(30)
     /// Between a response and the next request on a kept connection.
     public var idleTimeout: Duration = .seconds(120)

@@ -11,6 +11,7 @@ final class CallForwarder: HTTP2RequestSink {
     let balancer: LoopBalancer
     let upstreams: Upstreams
     let settings: ForwardingSettings
+    let unfinished: UnfinishedRequests
     private let procedures = ProcedureTable()
     private let plainHTTP: HTTPOverHTTP2
     /// Streams that stay open for long, to be moved on or told to go.
@@ -23,6 +24,7 @@ final class CallForwarder: HTTP2RequestSink {
         self.balancer = balancer
         self.upstreams = upstreams
         self.settings = settings
+        unfinished = UnfinishedRequests(loop)
         plainHTTP = HTTPOverHTTP2(router: plain, loop: loop)
     }
 
@@ -77,7 +79,7 @@ final class CallForwarder: HTTP2RequestSink {
         if call is UnaryCall { stream.releaseApplicationIfShared() } else { stream.application = nil }
     }
 
-    func readCompleted() {}
+    func readCompleted() { unfinished.readCompleted() }
 
     func note(of stream: HTTP2Stream) -> RequestNote? {
         guard let tell = settings.requestEnded else { return nil }

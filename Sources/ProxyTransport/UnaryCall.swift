@@ -11,7 +11,7 @@ final class UnaryCall: ForwardedCall {
     private enum Request {
         case collecting
         case complete
-        /// Too long to be held: passed on as it comes.
+        /// Too long to be held: passed on as it comes, and kept while no member is there to take it.
         case streaming
     }
 
@@ -20,6 +20,10 @@ final class UnaryCall: ForwardedCall {
     private var heldReply = 0
     /// Request bytes that the member has not taken: the client's window is held back by them.
     private var requestUncredited = 0
+    /// Where the forwarder keeps the call while its request is not complete; nil once it is.
+    var unfinishedIndex: Int?
+    /// Nanoseconds of the loop's clock: since when the client has been sending without an end.
+    var sendingSince: UInt64 = 0
 
     /// Memory an idle call keeps for the next request.
     private static let bodyKept = 1_024
@@ -30,46 +34,62 @@ final class UnaryCall: ForwardedCall {
         heldReply = 0
         requestUncredited = 0
         body.removeAll(keepingAtMost: Self.bodyKept)
-        if client.requestEnded { requestEnded() }
+        if client.requestEnded { requestEnded() } else { forwarder.unfinished.add(self) }
     }
 
     // MARK: Request
 
     override func requestBody(_ bytes: UnsafeRawBufferPointer) {
-        guard let client else { return }
+        // Of a request that has been answered nothing counts any more.
+        guard let client, client.acceptsOutput else { return }
         switch request {
         case .complete: break
         case .collecting:
-            body.append(bytes)
-            guard client.keepInput(bytes.count) else {
-                return answer(GRPCStatus(.resourceExhausted, "quorate proxy: too many request bytes wait on the connection"))
-            }
+            guard keep(bytes, client) else { return }
             client.credit(bytes.count)
             if body.count > forwarder.settings.heldRequestBytes { streamRequest() }
         case .streaming:
-            guard let upstream else { return }
+            guard let upstream else {
+                if keep(bytes, client) { requestUncredited += bytes.count }
+                return
+            }
             upstream.write(bytes)
             if upstream.isWritable { client.credit(bytes.count) } else { requestUncredited += bytes.count }
         }
     }
 
-    /// The request is too long to be kept for a second attempt.
+    /// False when the connection keeps too much already: the call has been answered.
+    private func keep(_ bytes: UnsafeRawBufferPointer, _ client: HTTP2Stream) -> Bool {
+        body.append(bytes)
+        if client.keepInput(bytes.count) { return true }
+        answer(GRPCStatus(.resourceExhausted, "quorate proxy: too many request bytes wait on the connection"))
+        return false
+    }
+
+    /// The request is too long to be kept for a second attempt once a first one has begun to send it.
     private func streamRequest() {
         request = .streaming
-        guard isAllowed() else { return }
-        firstAttempt()
-        rule.canReplay = false
+        if isAllowed() { firstAttempt() }
     }
 
     override func requestEnded() {
-        guard client != nil else { return }
+        forwarder.unfinished.remove(self)
+        guard let client, client.acceptsOutput else { return }
         if case .streaming = request {
-            upstream?.end()
+            // Without a member at the moment the request is here, all of it.
+            if let upstream { upstream.end() } else { request = .complete }
             return
         }
         request = .complete
         if kind.dependsOnRequest, let procedure { inspect(procedure) }
         if isAllowed() { firstAttempt() }
+    }
+
+    /// The client has taken as long as it may to send its request. False if it is the member that does not take it.
+    func sendingTookTooLong() -> Bool {
+        if case .streaming = request, upstream == nil || requestUncredited > 0 { return false }
+        answer(GRPCStatus(.deadlineExceeded, "quorate proxy: the request did not arrive in time"))
+        return true
     }
 
     private func inspect(_ procedure: Procedure) {
@@ -89,7 +109,12 @@ final class UnaryCall: ForwardedCall {
 
     override func sendRequest(_ upstream: HTTP2ClientStream) {
         body.withBytes { upstream.write($0) }
-        if case .complete = request { upstream.end() }
+        if case .complete = request { return upstream.end() }
+        // What follows passes through and is not kept: this attempt is the only one.
+        rule.canReplay = false
+        _ = client?.keepInput(-body.count)
+        body.removeAll(keepingAtMost: Self.bodyKept)
+        if upstream.isWritable { outputDrained(upstream) }
     }
 
     override func outputDrained(_ stream: HTTP2ClientStream) {
@@ -142,6 +167,7 @@ final class UnaryCall: ForwardedCall {
 
     override func clientClosed(_ end: StreamEnd) {
         super.clientClosed(end)
+        forwarder.unfinished.remove(self)
         body.removeAll(keepingAtMost: Self.bodyKept)
     }
 }

@@ -39,7 +39,7 @@ final class ScriptedMember: HTTP2RequestSink {
     func requestBegan(_ stream: HTTP2Stream) { if stream.requestEnded { requestEnded(stream) } }
 
     func requestBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2Stream) {
-        script.note(bytes: bytes.count)
+        script.note(bytes)
         if script.takesBodies { stream.credit(bytes.count) }
     }
 
@@ -87,6 +87,8 @@ final class MemberScript: Sendable {
         var behaviour: Behaviour
         var requests = 0
         var bytes = 0
+        var unfinished: [UInt8] = []
+        var body: [UInt8] = []
         var resets: [UInt32] = []
         var fields: [String: String] = [:]
     }
@@ -101,11 +103,19 @@ final class MemberScript: Sendable {
 
     var requests: Int { state.withLock { $0.requests } }
     var bytes: Int { state.withLock { $0.bytes } }
+    /// The request that ended last. Meant for one at a time.
+    var lastBody: [UInt8] { state.withLock { $0.body } }
     var resets: [UInt32] { state.withLock { $0.resets } }
     /// Header fields of the last request.
     var fields: [String: String] { state.withLock { $0.fields } }
     func become(_ behaviour: Behaviour) { state.withLock { $0.behaviour = behaviour } }
-    func note(bytes: Int) { state.withLock { $0.bytes += bytes } }
+    func note(_ bytes: UnsafeRawBufferPointer) {
+        let copy = Array(bytes)
+        state.withLock {
+            $0.bytes += copy.count
+            $0.unfinished += copy
+        }
+    }
     func note(resetWith code: UInt32) { state.withLock { $0.resets.append(code) } }
 
     func next(_ stream: HTTP2Stream) -> Behaviour {
@@ -113,13 +123,14 @@ final class MemberScript: Sendable {
         stream.head.forEach { fields[String(decoding: $0, as: UTF8.self)] = String(decoding: $1, as: UTF8.self) }
         return state.withLock {
             $0.requests += 1
+            ($0.body, $0.unfinished) = ($0.unfinished, [])
             $0.fields = fields
             return $0.behaviour
         }
     }
 }
 
-private final class NoPages: ProxyPages {
+final class NoPages: ProxyPages {
     func page(_ exchange: HTTPExchange) -> Bool {
         guard exchange.request.path == "/proxy/health" else { return false }
         exchange.respond(status: 200, text: "own")
@@ -127,7 +138,7 @@ private final class NoPages: ProxyPages {
     }
 }
 
-private final class NoListener: HealthListener {
+final class NoListener: HealthListener {
     func requestFailed(_ id: EndpointID, _ outcome: Outcome, successesBefore: Int) {}
     func suspected(_ id: EndpointID) {}
 }
@@ -164,8 +175,10 @@ final class ProxyRig {
     /// - Parameters:
     ///   - scripts: one for each member; nil for one whose port nobody listens on.
     ///   - ports: members that the test plays itself.
+    ///   - front, members: what the proxy and the members allow their clients.
     init(
         _ scripts: [MemberScript?], extra ports: [Int] = [], isReadOnly: Bool = false,
+        front: ServerConfiguration = ServerConfiguration(), members: ServerConfiguration = ServerConfiguration(),
         _ change: (inout ForwardingSettings) -> Void = { _ in }
     ) throws {
         let loop = group.next()
@@ -180,7 +193,7 @@ final class ProxyRig {
             if index >= scripts.count {
                 port = ports[index - scripts.count]
             } else if let script = scripts[index] {
-                let server = try HTTPServer.make(group: group, configuration: ServerConfiguration()) { _ in
+                let server = try HTTPServer.make(group: group, configuration: members) { _ in
                     ServerApplication(
                         http2: ScriptedMember(number: UInt8(index), script: script), http1: NumberPage(UInt8(index)))
                 }.wait()
@@ -193,7 +206,7 @@ final class ProxyRig {
         }
         balancer = try makeBalancer(loop, endpoints, isReadOnly: isReadOnly)
         let made = Mutex<NIOLoopBound<L7Application>?>(nil)
-        let proxy = try HTTPServer.make(group: group, configuration: ServerConfiguration()) { [settings, balancer] serverLoop in
+        let proxy = try HTTPServer.make(group: group, configuration: front) { [settings, balancer] serverLoop in
             let application = L7Application(
                 loop: serverLoop, balancer: balancer.value, pages: NoPages(), settings: settings, security: nil)
             made.withLock { $0 = NIOLoopBound(application, eventLoop: serverLoop.eventLoop) }
@@ -228,6 +241,34 @@ final class ProxyRig {
         }.wait()
     }
 
+    /// Makes a call that the caller does not wait for.
+    func start(_ path: String, _ message: [UInt8], timeout: Duration) -> EventLoopFuture<GRPCUnaryReply> {
+        loop.flatSubmit { [loop, target] in
+            GRPCUnaryClient(output: LoopOutput(eventLoop: loop)).call(target, path, message, timeout: timeout)
+        }
+    }
+
+    /// Begins a call with one message, and does not end its request.
+    func open(_ path: String, _ message: [UInt8]) throws -> OpenCall {
+        let call = OpenCall()
+        let framed = [0] + withUnsafeBytes(of: UInt32(message.count).bigEndian) { Array($0) } + message
+        try loop.submit { [loop, target] in
+            let connection = HTTP2ClientConnection(
+                to: target.address, output: LoopOutput(eventLoop: loop), pool: HTTP2ClientStreamPool())
+            let stream = connection.open(OpenCall.Receiver(call, connection)) { head in
+                head.append(":method", "POST")
+                head.append(":scheme", "http")
+                head.append(":path", path)
+                head.append(":authority", target.authority)
+                head.append("te", "trailers")
+                head.append("content-type", "application/grpc")
+            }
+            framed.withUnsafeBytes { stream?.write($0) }
+            connection.connect()
+        }.wait()
+        return call
+    }
+
     /// Tells the proxy that an endpoint is to be left.
     func leave(_ index: UInt32, _ reason: LeaveReason) throws {
         try loop.submit { [balancer] in balancer.value.leave(EndpointID(rawValue: index), reason) }.wait()
@@ -253,5 +294,37 @@ private final class NumberPage: HTTPRouter {
         let request = exchange.request
         let text = "\(number) \(request.method) \(request.path)?\(request.query) \(String(decoding: request.body, as: UTF8.self))"
         exchange.respond(status: 200, fields: [HTTPField("x-member", "\(number)")], text: text)
+    }
+}
+
+/// What has become of a call whose request goes on, for the test's thread.
+final class OpenCall: Sendable {
+    private let state = Mutex<(isOver: Bool, status: Int?)>((false, nil))
+
+    var isOver: Bool { state.withLock { $0.isOver } }
+    var status: Int? { state.withLock { $0.status } }
+
+    final class Receiver: HTTP2ResponseReceiver {
+        private let call: OpenCall
+        /// Kept while the call is open.
+        private var connection: HTTP2ClientConnection?
+
+        init(_ call: OpenCall, _ connection: HTTP2ClientConnection) {
+            self.call = call
+            self.connection = connection
+        }
+
+        func responseBegan(_ stream: HTTP2ClientStream) {}
+        func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) { stream.credit(bytes.count) }
+        func responseEnded(_ stream: HTTP2ClientStream) {
+            let status = stream.trailers.first("grpc-status") ?? stream.responseHead.first("grpc-status")
+            call.state.withLock { $0.status = status.flatMap { Int(String(decoding: $0, as: UTF8.self)) } }
+        }
+        func outputDrained(_ stream: HTTP2ClientStream) {}
+        func streamClosed(_ stream: HTTP2ClientStream, _ end: ClientStreamEnd) {
+            call.state.withLock { $0.isOver = true }
+            connection?.close()
+            connection = nil
+        }
     }
 }
