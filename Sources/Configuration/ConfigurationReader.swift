@@ -76,20 +76,17 @@ enum CommandLineOutcome { case run, help, version }
 
 /// Reads the flags in order, so that the first problem is the one reported.
 func readCommandLine<Root>(
-    _ arguments: [String], _ table: SettingsTableOf<Root>, _ draft: inout ConfigurationDraftOf<Root>
+    _ arguments: [String], _ table: SettingsTableOf<Root>, _ draft: inout ConfigurationDraftOf<Root>,
+    words: CommandLineWords = .flag
 ) throws(ConfigurationError) -> CommandLineOutcome {
-    var scanner = FlagScanner(arguments)
+    var scanner = FlagScanner(arguments, words)
     var wantsVersion = false
     while let flag = try scanner.next(isTruth: { table.flag($0)?.target.isTruth }) {
         guard case .setting(let name, let value) = flag, let setting = table.flag(name) else { return .help }
         do {
             try draft.set(setting, value)
         } catch {
-            let allowed = " (allowed: \(setting.target.allowed))"
-            guard setting.target.isTruth else {
-                throw .usage("invalid value \(goQuoted(value)) for flag -\(name): \(error.reason)\(allowed)")
-            }
-            throw .usage("invalid boolean value \(goQuoted(value)) for -\(name): \(error.reason)\(allowed)")
+            throw words.invalidValue(value, of: setting, error)
         }
         if name == "version" { wantsVersion = (try? NumberText.truth(value)) ?? false }
     }

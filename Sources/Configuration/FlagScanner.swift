@@ -3,7 +3,12 @@
 struct FlagScanner {
     private var arguments: ArraySlice<String>
 
-    init(_ arguments: [String]) { self.arguments = arguments[...] }
+    private let words: CommandLineWords
+
+    init(_ arguments: [String], _ words: CommandLineWords = .flag) {
+        self.arguments = arguments[...]
+        self.words = words
+    }
 
     /// Words after the flags.
     var remaining: ArraySlice<String> { arguments }
@@ -25,11 +30,11 @@ struct FlagScanner {
         let value = name.count < body.count ? String(body.dropFirst(name.count + 1)) : nil
         guard let isTruth = isTruth(name) else {
             if name == "help" || name == "h" { return .help }
-            throw .usage("flag provided but not defined: -\(name)")
+            throw words.unknownFlag(name)
         }
         if let value { return .setting(name: name, value: value) }
         if isTruth { return .setting(name: name, value: "true") }
-        guard let following = arguments.first else { throw .usage("flag needs an argument: -\(name)") }
+        guard let following = arguments.first else { throw words.missingValue(name) }
         arguments = arguments.dropFirst()
         return .setting(name: name, value: following)
     }

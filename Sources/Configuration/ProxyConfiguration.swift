@@ -91,6 +91,8 @@ public struct ProxyConfiguration: Sendable, Equatable {
     /// Settings of etcd's grpc-proxy that are refused.
     var unsupportedNamespace = ""
     var unsupportedLeasing = ""
+    /// Settings of etcd's grpc-proxy that are only checked.
+    var registration = ProxyRegistration()
 
     public init() {}
 

@@ -20,6 +20,8 @@ struct SettingTargetOf<Root: ConfigurationRoot>: Sendable {
     var feature: Feature?
     /// The value is checked and then forgotten, so that reading cannot tell whether one was given.
     var keepsNothing = false
+    /// A number that may be negative.
+    var isSigned = false
 
     init(
         syntax: SettingSyntax, allowed: String, read: @escaping @Sendable (Root) -> String, write: @escaping Writer
@@ -67,10 +69,12 @@ extension SettingTargetOf {
     }
 
     static func signed(_ path: ConfigurationPath<Int64>) -> SettingTargetOf {
-        SettingTargetOf(syntax: .number, allowed: "a whole number", read: { String($0[keyPath: path]) }) {
+        var target = SettingTargetOf(syntax: .number, allowed: "a whole number", read: { String($0[keyPath: path]) }) {
             configuration, text throws(ValueProblem) in
             configuration[keyPath: path] = try NumberText.signed(text)
         }
+        target.isSigned = true
+        return target
     }
 
     static func duration(_ path: ConfigurationPath<Duration>) -> SettingTargetOf {

@@ -18,8 +18,12 @@ enum EtcdProxySettings {
         }
     }
 
+    private static func unused(_ name: String, _ target: SettingTargetOf<ProxyConfiguration>, _ reason: String) -> Row {
+        Row(name, .deprecated, target, .none, .acceptedWithoutEffect(reason), "Taken from etcd.")
+    }
+
     private static func unused(_ name: String, _ syntax: SettingSyntax, _ value: String, _ reason: String) -> Row {
-        Row(name, .deprecated, .discarded(syntax, default: value), .none, .acceptedWithoutEffect(reason), "Taken from etcd.")
+        unused(name, .discarded(syntax, default: value), reason)
     }
 
     private static var common: [Row] {
@@ -71,8 +75,9 @@ enum EtcdProxySettings {
             unused("grpc-keepalive-min-time", .duration, "5s", keepAlive),
             unused("grpc-keepalive-interval", .duration, "2h0m0s", keepAlive),
             unused("grpc-keepalive-timeout", .duration, "20s", keepAlive),
-            unused("advertise-client-url", .text, "127.0.0.1:23790", noRegistration),
-            unused("resolver-prefix", .text, "", noRegistration), unused("resolver-ttl", .number, "0", noRegistration),
+            unused("advertise-client-url", .text(\.registration.advertisedURL), noRegistration),
+            unused("resolver-prefix", .text(\.registration.prefix), noRegistration),
+            unused("resolver-ttl", .signed(\.registration.secondsToLive), noRegistration),
             unused("max-send-bytes", .number, "1572864", "the members' limits hold"),
             unused("max-recv-bytes", .number, "2147483647", "the members' limits hold"),
             unused("enable-pprof", .truth, "false", "Go's profiles do not exist here"),
@@ -113,7 +118,8 @@ public func readEtcdProxyCommand(
     draft.configuration.mode = command.mode
     // A gateway keeps nothing on disk.
     if command == .gateway { draft.configuration.dataDirectory = "" }
-    if case .help = try readCommandLine(Array(arguments.dropFirst()), table, &draft) { return .print(usage) }
+    if case .help = try readCommandLine(Array(arguments.dropFirst()), table, &draft, words: .pflag) { return .print(usage) }
+    try draft.configuration.registration.check()
     draft.notices.append(
         .warning(
             "running as quorate proxy", ("mode", command.mode.rawValue), ("instead-of", "etcd " + command.rawValue)))
@@ -157,10 +163,42 @@ extension SettingTargetOf where Root == ProxyConfiguration {
 }
 
 extension SettingTargetOf {
-    /// Takes a value of this syntax and keeps nothing.
+    /// Checks that a value is of this syntax, and keeps nothing: a command line that etcd refuses is refused here too.
     static func discarded(_ syntax: SettingSyntax, default value: String) -> SettingTargetOf {
-        var target = SettingTargetOf(syntax: syntax, allowed: "anything", read: { _ in value }) { _, _ throws(ValueProblem) in }
+        let allowed =
+            switch syntax {
+            case .truth: "true or false"
+            case .number: "a whole number"
+            case .duration: "a duration with its unit, as 300ms, 5s or 1h30m"
+            case .text, .list: "any text"
+            }
+        var target = SettingTargetOf(syntax: syntax, allowed: allowed, read: { _ in value }) { _, text throws(ValueProblem) in
+            switch syntax {
+            case .truth: _ = try NumberText.truth(text)
+            case .number: _ = try NumberText.signed(text)
+            case .duration: _ = try DurationText.nanoseconds(text)
+            case .text, .list: break
+            }
+        }
+        target.isSigned = true
         target.keepsNothing = true
         return target
+    }
+}
+
+/// How etcd's grpc-proxy would enter itself in the cluster. It is not done here; what makes no sense is refused all the same.
+struct ProxyRegistration: Sendable, Equatable {
+    var advertisedURL = "127.0.0.1:23790"
+    var prefix = ""
+    var secondsToLive: Int64 = 0
+
+    /// The rules and the words of etcd.
+    func check() throws(ConfigurationError) {
+        if prefix.isEmpty {
+            guard secondsToLive < 1 else { throw ConfigurationError("invalid resolver-prefix \(goQuoted(prefix))") }
+            return
+        }
+        guard secondsToLive >= 1 else { throw ConfigurationError("invalid resolver-ttl \(secondsToLive)") }
+        guard !advertisedURL.isEmpty else { throw ConfigurationError("invalid advertise-client-url \(goQuoted(advertisedURL))") }
     }
 }
