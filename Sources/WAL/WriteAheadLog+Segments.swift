@@ -92,9 +92,10 @@ extension WriteAheadLog {
         var purged: [String] = []
         for name in names.dropLast(maximum) {
             guard !segments.contains(where: { $0.name == name }), try removeUnlessLocked("\(directory)/\(name)") else { break }
+            // One at a time: a file system may forget a removal and keep a later one, and the log had a gap.
+            try onDisk { () throws(DiskError) in try disk.syncDirectory(directory) }
             purged.append(name.description)
         }
-        if !purged.isEmpty { try onDisk { () throws(DiskError) in try disk.syncDirectory(directory) } }
         return purged
     }
 
