@@ -229,6 +229,9 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         }
     }
 
+    /// The member takes no more requests on this connection; what it carries goes on.
+    func memberIsLeaving() {}
+
     func endpointLeft(_ reason: LeaveReason) {
         let isGone = reason == .hung || reason == .unreachable
         guard isGone || (kind.repeats == .always && !kind.isMemberSpecific) else { return }

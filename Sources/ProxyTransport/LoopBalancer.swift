@@ -62,6 +62,9 @@ public final class LoopBalancer {
         return picker.pick(kind, affinity: affinity, excluding: excluding, now: time ?? now)
     }
 
+    /// Whether such a request could go somewhere else.
+    func hasAnother(than id: EndpointID, _ kind: RequestKind) -> Bool { picker.pick(kind, excluding: [id], now: now) != nil }
+
     /// Call once for each retry, before it: false when too much is retried already.
     public func mayRetry() -> Bool {
         let isAllowed = budget.mayRetry(now: now)

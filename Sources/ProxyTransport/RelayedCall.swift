@@ -116,6 +116,14 @@ class RelayedCall: StreamedCall {
         fromMember.takeKept { super.responseBody($0, on: stream) }
     }
 
+    /// Only to somebody else: a lone member's stream stays for as long as the member lets it.
+    final override func memberIsLeaving() {
+        guard !isOpaque, canMove, let endpoint, forwarder.balancer.hasAnother(than: endpoint, kind.balancing) else { return }
+        tried.append(endpoint)
+        abandonAttempt(.abandoned)
+        attemptFailed(.endpointLeft)
+    }
+
     final override func attemptFailed(_ failure: AttemptFailure) {
         if rule.passedOn { return super.attemptFailed(failure) }
         guard !isOpaque, canMove else {

@@ -114,10 +114,27 @@ class StreamedCall: ForwardedCall {
             endAttempt(.unavailable)
             return attemptFailed(.answeredUnavailable)
         }
-        if !(client?.hasResponse ?? true) { passOnHead(stream) }
-        passOnEnd(stream)
+        if let client, client.hasResponse, let fields = statusInHead(stream) {
+            note?.answered(stream.responseHead.statusCode)
+            client.end(trailers: fields)
+        } else {
+            if !(client?.hasResponse ?? true) { passOnHead(stream) }
+            passOnEnd(stream)
+        }
         stream.detach()
         endAttempt(saysUnavailable(stream) ? .unavailable : .succeeded)
+    }
+
+    /// The whole answer of a member that said nothing but its status. Where an earlier member's header fields have been passed on, these
+    /// have to follow as trailers: without a status the client could not tell how its call ended.
+    private func statusInHead(_ stream: HTTP2ClientStream) -> [HTTPField]? {
+        guard stream.trailers.count == 0, stream.responseHead.first("grpc-status") != nil else { return nil }
+        var fields: [HTTPField] = []
+        stream.responseHead.forEach { name, value in
+            guard name.first != UInt8(ascii: ":"), !name.matches("content-type") else { return }
+            fields.append(HTTPField(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self)))
+        }
+        return fields
     }
 
     override func attemptFailed(_ failure: AttemptFailure) {

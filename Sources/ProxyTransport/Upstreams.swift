@@ -5,6 +5,8 @@ import NIOCore
 /// What a call hears of the endpoint it is at.
 protocol EndpointUser: AnyObject {
     func endpointLeft(_ reason: LeaveReason)
+    /// The member said GOAWAY on the call's connection.
+    func memberIsLeaving()
 }
 
 /// The HTTP/2 connections of one event loop to members: few of them, many streams over each. Confined to that loop.
@@ -83,17 +85,25 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
     // MARK: From the connections
 
     func connectionIsReady(_ connection: HTTP2ClientConnection) {}
-    func connectionIsDraining(_ connection: HTTP2ClientConnection) { forget(connection) }
     func connectionClosed(_ connection: HTTP2ClientConnection, _ end: ClientConnectionEnd) { forget(connection) }
 
-    /// It takes no more requests; what it carries goes on.
-    private func forget(_ connection: HTTP2ClientConnection) {
+    /// A member that stops waits for its streams: those that can go on elsewhere keep it waiting in vain.
+    func connectionIsDraining(_ connection: HTTP2ClientConnection) {
+        // Of a connection that is drained from here everybody has been told already.
+        guard forget(connection) else { return }
+        for user in connection.session.receivers { (user as? any EndpointUser)?.memberIsLeaving() }
+    }
+
+    /// It takes no more requests. False if it had been forgotten.
+    @discardableResult
+    private func forget(_ connection: HTTP2ClientConnection) -> Bool {
         let id = EndpointID(rawValue: UInt32(connection.tag))
-        guard let entry = entries[id], entry.connections.contains(where: { $0 === connection }) else { return }
+        guard let entry = entries[id], entry.connections.contains(where: { $0 === connection }) else { return false }
         _ = countBytes(id, entry)
         entry.connections.removeAll { $0 === connection }
         entry.counted.sent -= connection.session.bytesSent
         entry.counted.received -= connection.session.bytesReceived
+        return true
     }
 
     // MARK: From the balancer

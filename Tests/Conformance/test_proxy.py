@@ -8,6 +8,7 @@ import grpc
 import pytest
 from harness.client import WATCH, Client, put_request, range_request
 from harness.daemon import etcd, quorate
+from harness.goaway import Dismissing
 from harness.relay import Network
 from harness.protobuf import decode, embedded, message
 from harness.trio import Proxy, Trio
@@ -215,6 +216,75 @@ def test_members_are_cut_off_one_after_another(trio, proxy, network):
         network.heal()
         member.wait_ready()
     load.stop().check(trio.members[0].client, faults=3)
+
+
+@WITH_ETCD_AND_QUORATE
+def test_members_stop_in_good_order_one_after_another(trio, proxy):
+    """They say GOAWAY, finish what they have begun and end their streams."""
+    load = Load(proxy.endpoint)
+    for member in list(trio.members):
+        time.sleep(1)
+        member.stop()
+        time.sleep(0.5)
+        member.spawn()
+        member.wait_ready()
+    load.stop().check(trio.members[0].client, faults=3)
+
+
+@WITH_ETCD_AT_LEAST
+def test_members_say_goaway_again_and_again(trio, tmp_path):
+    """In the middle of everything, and with requests on their way: those are nobody's, and go to somebody else, writes as well."""
+    relays = [Dismissing(member.client_port) for member in trio.members]
+    flags = ["--probe-interval", "500ms", "--refresh-interval", "0", "--mode", "http"]
+    proxy = Proxy(tmp_path / "proxy", [relay.url for relay in relays], flags)
+    try:
+        proxy.start().wait_for_all()
+        load = Load(proxy.endpoint)
+        for turn in range(40):
+            time.sleep(0.15)
+            relays[turn % 3].dismiss()
+        load.stop().check(trio.members[0].client, faults=0)
+        assert load.failed_writes == []
+        assert sum(relay.dismissed for relay in relays) >= 40
+    finally:
+        proxy.kill()
+        for relay in relays:
+            relay.close()
+
+
+@WITH_ETCD_AT_LEAST
+def test_replies_as_long_as_are_held_survive_kills(trio, proxy):
+    """The limit is 1 MiB, prefix and all: members die in the middle of such replies and their clients do not notice."""
+    trio.software.require_sound_kills()
+    value = bytes(range(256)) * 4095
+    trio.members[0].client.put(b"long", value)
+    finished, failures, reads = threading.Event(), [], [0, 0, 0, 0]
+
+    def read(number):
+        with Client(proxy.endpoint, timeout=15) as client:
+            while not finished.is_set():
+                outcome = client.outcome("KV/Range", range_request(b"long", serializable=number % 2 == 0))
+                if not isinstance(outcome, bytes):
+                    failures.append((outcome.code, outcome.text))
+                elif not (value in outcome and len(outcome) <= 1 << 20):
+                    failures.append(("a reply was cut", len(outcome)))
+                reads[number] += 1
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(len(reads))]
+    for thread in threads:
+        thread.start()
+    try:
+        for member in list(trio.members):
+            time.sleep(0.7)
+            member.kill()
+            time.sleep(0.7)
+            member.spawn()
+            member.wait_ready()
+    finally:
+        finished.set()
+        for thread in threads:
+            thread.join(30)
+    assert failures == [] and min(reads) > 10, (failures, reads)
 
 
 @WITH_ETCD_AT_LEAST

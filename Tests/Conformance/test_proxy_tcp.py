@@ -159,6 +159,36 @@ def test_every_flag_of_etcds_proxies_is_known(reference, tmp_path, command):
     assert len(known) > 6 and known <= flags(ours), known - flags(ours)
 
 
+#: Flags that have an effect here, that have none, and that there are not.
+REFUSED = [
+    ["grpc-proxy", "--dial-keepalive-time=bad"], ["grpc-proxy", "--grpc-keepalive-min-time="], ["grpc-proxy", "--permit-without-stream=maybe"],
+    ["grpc-proxy", "--resolver-ttl=1.5"], ["grpc-proxy", "--max-send-bytes=99999999999999999999"], ["grpc-proxy", "--resolver-prefix=/p"],
+    ["grpc-proxy", "--resolver-ttl=60"], ["grpc-proxy", "--debug=x"], ["grpc-proxy", "--bad"], ["grpc-proxy", "--endpoints"],
+    ["gateway", "--retry-delay=5"], ["gateway", "--bad"],
+]  # fmt: skip
+
+
+def test_command_lines_are_refused_as_by_etcds_proxies(reference, tmp_path):
+    """What is wrong, in the same words, and the same exit code."""
+    ours = tmp_path / "etcd"
+    ours.symlink_to(os.path.abspath(quorate().command[0]))
+
+    def refusal(binary, command, flag):
+        done = subprocess.run(
+            [binary, command, "start", flag], capture_output=True, text=True, timeout=20, env=clean_environment(), cwd=tmp_path
+        )
+        return done.returncode, done.stderr.splitlines()[0]
+
+    for command, flag in REFUSED:
+        code, words = refusal(reference.etcd, command, flag)
+        if words == f"Error: unknown flag: {flag.partition('=')[0]}" and flag != "--bad":
+            # Of a later release.
+            continue
+        our_code, our_words = refusal(ours, command, flag)
+        # What would have been right follows.
+        assert (our_code, our_words.partition(" (allowed: ")[0]) == (code, words), (command, flag)
+
+
 class Echo(threading.Thread):
     """Sends back what it gets, and ends its side when the client has ended its own."""
 

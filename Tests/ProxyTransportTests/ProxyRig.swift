@@ -22,6 +22,10 @@ enum Behaviour: Sendable, CaseIterable {
     case hang
     /// The whole message, bigger than the proxy holds back, but for its last bytes.
     case longHalfReply
+    /// A message in answer to each piece of the request, as streams go.
+    case talk
+    /// Nothing but a status, as soon as a piece of the request is there.
+    case deny
 }
 
 /// A member that behaves as told. Its answers are one message with its own number.
@@ -41,9 +45,28 @@ final class ScriptedMember: HTTP2RequestSink {
     func requestBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2Stream) {
         script.note(bytes)
         if script.takesBodies { stream.credit(bytes.count) }
+        converse(stream)
+    }
+
+    private func converse(_ stream: HTTP2Stream) {
+        switch script.behaviour {
+        case .talk:
+            if !stream.hasResponse { _ = script.next(stream) }
+            stream.begin(Self.head)
+            stream.write { $0.append([0, 0, 0, 0, 1, number]) }
+        case .deny:
+            _ = script.next(stream)
+            stream.begin([
+                HTTPField(":status", "200"), HTTPField("content-type", "application/grpc"), HTTPField("grpc-status", "7"),
+                HTTPField("grpc-message", "etcdserver: permission denied"),
+            ])
+            stream.end()
+        default: break
+        }
     }
 
     func requestEnded(_ stream: HTTP2Stream) {
+        guard script.behaviour != .talk, script.behaviour != .deny else { return }
         let behaviour = script.next(stream)
         switch behaviour {
         case .answer:
@@ -69,7 +92,7 @@ final class ScriptedMember: HTTP2RequestSink {
                 HTTPField("grpc-message", "etcdserver: no leader"),
             ])
             stream.end()
-        case .hang: break
+        case .hang, .talk, .deny: break
         }
     }
 
@@ -108,6 +131,7 @@ final class MemberScript: Sendable {
     var resets: [UInt32] { state.withLock { $0.resets } }
     /// Header fields of the last request.
     var fields: [String: String] { state.withLock { $0.fields } }
+    var behaviour: Behaviour { state.withLock { $0.behaviour } }
     func become(_ behaviour: Behaviour) { state.withLock { $0.behaviour = behaviour } }
     func note(_ bytes: UnsafeRawBufferPointer) {
         let copy = Array(bytes)
@@ -263,16 +287,26 @@ final class ProxyRig {
                 head.append("te", "trailers")
                 head.append("content-type", "application/grpc")
             }
-            framed.withUnsafeBytes { stream?.write($0) }
+            call.stream.withLock { $0 = stream.map { NIOLoopBound($0, eventLoop: loop) } }
+            call.write(framed)
             connection.connect()
         }.wait()
         return call
+    }
+
+    /// One more message of an open call.
+    func send(_ message: [UInt8], on call: OpenCall) throws {
+        let framed = [0] + withUnsafeBytes(of: UInt32(message.count).bigEndian) { Array($0) } + message
+        try loop.submit { call.write(framed) }.wait()
     }
 
     /// Tells the proxy that an endpoint is to be left.
     func leave(_ index: UInt32, _ reason: LeaveReason) throws {
         try loop.submit { [balancer] in balancer.value.leave(EndpointID(rawValue: index), reason) }.wait()
     }
+
+    /// Has a member say GOAWAY and wait for its streams.
+    func drain(_ index: Int) { _ = servers[index].drain(deadline: .seconds(60)) }
 
     func waitUntil(_ what: String, _ condition: () -> Bool) throws {
         for _ in 0..<500 {
@@ -299,10 +333,20 @@ private final class NumberPage: HTTPRouter {
 
 /// What has become of a call whose request goes on, for the test's thread.
 final class OpenCall: Sendable {
-    private let state = Mutex<(isOver: Bool, status: Int?)>((false, nil))
+    private let state = Mutex<(isOver: Bool, status: Int?, messages: Int)>((false, nil, 0))
+
+    /// Messages of one byte that have come.
+    var messages: Int { state.withLock { $0.messages } }
+    let stream = Mutex<NIOLoopBound<HTTP2ClientStream>?>(nil)
 
     var isOver: Bool { state.withLock { $0.isOver } }
     var status: Int? { state.withLock { $0.status } }
+
+    /// On the stream's event loop.
+    func write(_ bytes: [UInt8]) {
+        let stream = stream.withLock { $0?.value }
+        bytes.withUnsafeBytes { stream?.write($0) }
+    }
 
     final class Receiver: HTTP2ResponseReceiver {
         private let call: OpenCall
@@ -315,7 +359,10 @@ final class OpenCall: Sendable {
         }
 
         func responseBegan(_ stream: HTTP2ClientStream) {}
-        func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) { stream.credit(bytes.count) }
+        func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) {
+            call.state.withLock { $0.messages += bytes.count / 6 }
+            stream.credit(bytes.count)
+        }
         func responseEnded(_ stream: HTTP2ClientStream) {
             let status = stream.trailers.first("grpc-status") ?? stream.responseHead.first("grpc-status")
             call.state.withLock { $0.status = status.flatMap { Int(String(decoding: $0, as: UTF8.self)) } }

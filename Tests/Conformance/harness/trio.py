@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 from . import releases, web
@@ -98,6 +99,19 @@ class Proxy:
     def states(self):
         page = json.loads(web.request(self.pages, "/proxy/endpoints").text)
         return {each["endpoint"]: each["state"] for each in page["endpoints"]}
+
+    def answered(self):
+        """How many requests each endpoint has answered."""
+        return self._by_endpoint("requests_total", r',outcome="succeeded"')
+
+    def in_flight(self):
+        """How many requests and streams are at each endpoint."""
+        return self._by_endpoint("in_flight")
+
+    def _by_endpoint(self, metric, labels=""):
+        samples = web.metrics(self.pages)["quorate_proxy_endpoint_" + metric][2]
+        found = [(re.fullmatch(r'\{endpoint="([^"]*)"' + labels + r"\}", name), value) for name, value in samples.items()]
+        return {match.group(1): value for match, value in found if match}
 
     def wait_for_all(self, count=3):
         """Until so many endpoints serve, and clients are listened for: its pages are there earlier."""

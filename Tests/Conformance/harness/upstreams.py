@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import socket
 import threading
+import time
 
 import grpc
 
@@ -44,6 +45,23 @@ class Gate(threading.Thread):
         with contextlib.suppress(TimeoutError):
             while True:
                 self.held.append(socket.create_connection(self.listener.getsockname(), timeout=0.5))
+
+
+class Slow(Gate):
+    """Passes answers on late."""
+
+    def __init__(self, port, seconds):
+        self.seconds = seconds
+        super().__init__(port)
+
+    def copy(self, one, other):
+        if one.getpeername() != self.member:
+            return Gate.copy(one, other)
+        with contextlib.suppress(OSError):
+            while part := one.recv(65536):
+                time.sleep(self.seconds)
+                other.sendall(part)
+            other.shutdown(socket.SHUT_WR)
 
 
 class Scripted:
