@@ -82,7 +82,7 @@ public final class ClientRouter: GRPCRouter {
         case .maintenanceAlarm, .maintenanceStatus, .maintenanceDefragment, .maintenanceHash, .maintenanceHashKV,
             .maintenanceMoveLeader, .maintenanceDowngrade:
             return maintenance.handler(procedure)
-        case .maintenanceSnapshot: return SnapshotHandler(member, snapshotDuration)
+        case .maintenanceSnapshot: return SnapshotHandler(member, snapshotDuration, behavesAsMinor: behavesAsMinor)
         case .healthCheck, .healthList, .healthWatch: return health.handler(procedure)
         case .authStatus: return maintenance.handler(procedure)
         default: return unavailable

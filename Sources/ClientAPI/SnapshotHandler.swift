@@ -5,6 +5,7 @@ import MVCC
 import Member
 import NIOCore
 import PageStore
+import Records
 import Telemetry
 
 /// `Maintenance.Snapshot`: the page file as of a commit that holds everything applied so far, in pieces, and the SHA-256 of it all
@@ -21,8 +22,13 @@ final class SnapshotHandler: GRPCStreamHandler {
     private var sent = 0
     private var isScheduled = false
 
-    init(_ member: LoopMember, _ duration: Histogram) {
+    /// Of the release that may restore the copy, which members from 3.6 on say in every piece; empty where the page file has none.
+    private var version = ""
+    private let behavesAsMinor: Int
+
+    init(_ member: LoopMember, _ duration: Histogram, behavesAsMinor: Int) {
         self.member = member
+        self.behavesAsMinor = behavesAsMinor
         self.duration = duration
     }
 
@@ -32,7 +38,11 @@ final class SnapshotHandler: GRPCStreamHandler {
         member.submit(.commitPages) { [self] answer in
             guard case .done = answer else { return stream.answer(answer) }
             began = .now()
-            pages = member.port.published.view.snapshotPages(chunkSize: SnapshotHandler.pieceBytes)
+            let published = member.port.published
+            if behavesAsMinor >= 6, let storage = published.status.membership.clusterVersion, storage >= ClusterVersion(3, 6) {
+                version = storage.description
+            }
+            pages = published.view.snapshotPages(chunkSize: SnapshotHandler.pieceBytes)
             goOn(stream)
         }
     }
@@ -50,7 +60,7 @@ final class SnapshotHandler: GRPCStreamHandler {
                 sent += piece.count
                 piece.withUnsafeBytes { digest.update($0) }
                 let remaining = UInt64(pages.totalSize - sent)
-                stream.send { SnapshotResponse(remainingBytes: remaining, blob: piece).encode(into: &$0) }
+                stream.send { SnapshotResponse(remainingBytes: remaining, blob: piece, version: version).encode(into: &$0) }
             }
         } catch {
             stream.finish(GRPCStatus(.internal, "\(error)"))
@@ -66,7 +76,7 @@ final class SnapshotHandler: GRPCStreamHandler {
     private func finish(_ stream: GRPCStream) {
         pages = nil
         duration.observe(since: began)
-        stream.send { SnapshotResponse(blob: digest.finish()).encode(into: &$0) }
+        stream.send { SnapshotResponse(blob: digest.finish(), version: version).encode(into: &$0) }
         stream.finish()
     }
 }

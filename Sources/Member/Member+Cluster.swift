@@ -10,20 +10,14 @@ extension Member {
     static let versionInterval = Instant.Span.seconds(4)
     /// A member that learns of its removal stays for a moment, so that its last answers leave (as etcd does).
     static let removalDelay = Instant.Span.seconds(1)
-    /// What a cluster is said to be while some of its members have never been heard of (etcd's `MinClusterVersion`).
-    static let undecidedVersion = ClusterVersion(3, 0)
-
     /// Clusters of earlier versions replicate what this member cannot apply.
     static let lowestVersion = ClusterVersion(3, 5)
-
-    /// The highest cluster version this member lets the cluster rise to.
-    private var highestVersion: ClusterVersion { ClusterVersion(settings.behavesAs.major, settings.behavesAs.minor) }
 
     // MARK: the cluster's version
 
     func watchVersions(_ now: Instant) {
         guard isPublished else { return }
-        if machine.membership.members.count == 1 { return agree(on: highestVersion) }
+        if machine.membership.members.count == 1 { return agree(among: []) }
         // Whoever is at the other end of a new connection is asked at once.
         let isSomebodyNew = !machine.leases.isEmpty && others.contains { isConnected($0) && kind(of: $0) == nil }
         guard now >= versionsDue || (isSomebodyNew && now >= kinds.repetitionDue) else { return }
@@ -31,35 +25,20 @@ extension Member {
         askKinds(now)
     }
 
-    /// The lowest release anybody runs decides; while somebody does not answer, only a first makeshift is agreed on.
     func heard(_ answers: [MemberID: PeerVersions], to question: UInt64, now: Instant) {
         kinds.heard(answers, to: question)
         guard raft.role == .leader, isPublished, settling == nil else { return }
-        var lowest: ClusterVersion? = highestVersion
-        for member in others {
-            guard let version = answers[member]?.server, let before = lowest else {
-                lowest = nil
-                continue
-            }
-            lowest = min(before, ClusterVersion(version.major, version.minor))
-        }
-        guard let lowest else {
-            if machine.membership.clusterVersion == nil { proposeOwn(.clusterVersion(Member.undecidedVersion)) }
-            return
-        }
-        agree(on: lowest)
+        agree(among: others.map { answers[$0]?.server })
     }
 
-    /// Versions only rise, but for the one step down that a downgrade asked for.
-    private func agree(on version: ClusterVersion) {
-        guard let present = machine.membership.clusterVersion else {
-            proposeOwn(.clusterVersion(version))
-            return
+    /// By what the others run, nil where they do not answer.
+    private func agree(among versions: [ClusterVersion?]) {
+        let rule = ClusterVersionRule(behavingAs: settings.behavesAs)
+        let record = machine.membership.record
+        if let next = rule.next(present: record.clusterVersion, others: versions, downgrade: record.downgrade) {
+            proposeOwn(.clusterVersion(next))
         }
-        let isWantedStepDown =
-            machine.membership.record.downgrade?.isEnabled == true && version.major == present.major
-            && version.minor + 1 == present.minor
-        if version > present || isWantedStepDown { proposeOwn(.clusterVersion(version)) }
+        if rule.isOver(record.downgrade, others: versions) { proposeOwn(.endDowngrade) }
     }
 
     // MARK: leadership

@@ -13,6 +13,7 @@ import WAL
 enum OwnRequest: Equatable {
     case publish
     case clusterVersion(ClusterVersion)
+    case endDowngrade
     case raiseNoSpace
     case liftNoSpace
     case raiseCorrupt(MemberID)
@@ -105,6 +106,7 @@ extension Member {
         switch own {
         case .publish: publishAttributes()
         case .clusterVersion(let version): setClusterVersion(version)
+        case .endDowngrade: propose(own) { $0.downgradeInfoSet = DowngradeInfoSetRequest() }
         case .raiseNoSpace: propose(own) { $0.alarm = self.noSpace(.activate) }
         case .liftNoSpace: propose(own) { $0.alarm = self.noSpace(.deactivate) }
         case .raiseCorrupt(let member):
@@ -221,8 +223,12 @@ extension Member {
         term.appendBigEndian(machine.appliedTerm)
         machine.store.put(.meta, key: MetaKey.term, value: term.array())
         machine.store.put(.meta, key: MetaKey.confState, value: confState.metaJSON)
-        if let version = machine.membership.clusterVersion, version >= ClusterVersion(3, 6) {
+        guard let version = machine.membership.clusterVersion else { return }
+        if version >= ClusterVersion(3, 6) {
             machine.store.put(.meta, key: MetaKey.storageVersion, value: Array(version.description.utf8))
+        } else if settings.behavesAs >= ClusterVersion(3, 6) {
+            // After a downgrade: 3.5 knows no such key.
+            machine.store.delete(.meta, key: MetaKey.storageVersion)
         }
     }
 

@@ -250,7 +250,7 @@ public final class Member {
                 output.events.append(.authenticationSwitched(isOn: machine.isAuthenticationEnabled))
             case .clusterVersionChanged:
                 if let version = machine.membership.clusterVersion, version < Member.lowestVersion,
-                    version != Member.undecidedVersion, index > lastIndexAtStart
+                    version != ClusterVersionRule.undecided, index > lastIndexAtStart
                 {
                     throw .apply(
                         .entry(UnappliableEntry(index: index, reason: "the cluster is of version \(version), before 3.5")))

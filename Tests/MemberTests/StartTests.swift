@@ -21,6 +21,33 @@ import Testing
         #expect(bench.published.status.membership.clusterVersion == ClusterVersion(3, 6))
     }
 
+    /// As etcd 3.6 does it: version and page file first, then the program.
+    @Test func aDowngradeIsFollowedByThePageFileAndEndsWithTheLowerRelease() throws {
+        let bench = Bench()
+        bench.settings.behavesAs = ClusterVersion(3, 6)
+        try bench.start()
+        try bench.run(to: bench.now + .seconds(1))
+        #expect(try storageVersion(bench) == "3.6.0")
+        _ = try bench.propose([.downgradeInfoSet(DowngradeInfoSetRequest(enabled: true, ver: "3.5.0"))])
+        try bench.run(to: bench.now + .seconds(1))
+        #expect(bench.published.status.membership.clusterVersion == ClusterVersion(3, 5))
+        #expect(try storageVersion(bench) == nil)
+        #expect(bench.published.status.membership.downgrade?.isEnabled == true)
+        bench.settings.behavesAs = ClusterVersion(3, 5)
+        var random = SeededRandom(seed: 5)
+        bench.crash(.kept, &random)
+        try bench.start()
+        try bench.run(to: bench.now + .seconds(1))
+        #expect(bench.published.status.membership.clusterVersion == ClusterVersion(3, 5))
+        #expect(bench.published.status.membership.downgrade?.isEnabled == false)
+    }
+
+    private func storageVersion(_ bench: Bench) throws -> String? {
+        let pages = try bench.committer.file.beginRead()
+        let value = try pages.bucket(Array("meta".utf8))?.value(Array("storageVersion".utf8)).map { [UInt8]($0) }
+        return value.map { String(decoding: $0, as: UTF8.self) }
+    }
+
     @Test func putsAreAppliedInOrderAndAnsweredInTheTurnThatPublishesThem() throws {
         let bench = Bench()
         try bench.start()
