@@ -16,13 +16,13 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
     private let loop: ServerLoop
     private var context: ChannelHandlerContext?
     private var keepalive: KeepaliveSchedule
-    private var keepaliveTimer: Scheduled<Void>?
+    private var keepaliveTimer: DelayedCall?
     /// Runs until the first SETTINGS.
-    private var settingsTimer: Scheduled<Void>?
+    private var settingsTimer: DelayedCall?
     /// Runs while a header block is open at the end of a burst, for the stream it belongs to.
-    private var headTimer: Scheduled<Void>?
+    private var headTimer: DelayedCall?
     private var watchedHead: Int32?
-    private var closeTimer: Scheduled<Void>?
+    private var closeTimer: DelayedCall?
     private var isReading = false
     private var isFlushing = false
     private var flushAgain = false
@@ -156,8 +156,8 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
 
     // MARK: Timers
 
-    private func schedule(_ delay: Duration, _ body: @escaping (HTTP2ConnectionHandler) -> Void) -> Scheduled<Void> {
-        loop.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { [weak self] in
+    private func schedule(_ delay: Duration, _ body: @escaping (HTTP2ConnectionHandler) -> Void) -> DelayedCall {
+        DelayedCall(loop.eventLoop, delay) { [weak self] in
             if let self, self.context != nil { body(self) }
         }
     }
