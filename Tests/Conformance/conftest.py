@@ -15,6 +15,7 @@ PROBES = ["--probe-interval", "300ms", "--probe-timeout", "500ms"]
 
 
 def pytest_addoption(parser):
+    parser.addoption("--line", default=releases.line, help="the line of etcd releases to compare with and to behave as: 3.5, 3.6, 3.7")
     group = parser.getgroup("random requests (test_differential.py)")
     group.addoption("--first-seed", type=int, default=100)
     group.addoption("--seeds", type=int, default=20, help="how many seeds the slow tests run")
@@ -22,6 +23,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    releases.line = config.getoption("--line")
     # So that fixtures clean up, and no server is left behind, when the run is stopped from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -48,9 +50,9 @@ def binary_under_test():
 @pytest.fixture(scope="session")
 def reference():
     """The newest release of the line the binary under test is compared with."""
-    release = releases.newest("3.5")
+    release = releases.newest(releases.line)
     if release is None:
-        pytest.exit("no etcd 3.5 release: set ETCD_REFERENCE_DIR or run Tests/Conformance/fetch-etcd", 2)
+        pytest.exit(f"no etcd {releases.line} release: set ETCD_REFERENCE_DIR or run Tests/Conformance/fetch-etcd", 2)
     return release
 
 

@@ -191,8 +191,8 @@ def test_rolling_replacement_there_and_back(found, reference):
 
 def test_clean_start_with_etcd_3_5_1(found, reference):
     old = releases.exact("3.5.1")
-    if old is None:
-        pytest.skip("etcd 3.5.1 is not there")
+    if old is None or releases.line != "3.5":
+        pytest.skip("etcd 3.5.1 is not there, or not to be compared with")
     cluster = found(etcd(old), quorate(), etcd(reference))
     write(cluster[1], 200)
     cluster.settle()

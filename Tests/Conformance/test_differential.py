@@ -136,7 +136,7 @@ def compare(daemons, reference):
     def run(seed, steps):
         made = [
             daemons(etcd(reference), f"reference-{seed}", flags=FLAGS),
-            daemons(quorate("3.5"), f"ours-{seed}", flags=FLAGS),
+            daemons(quorate(), f"ours-{seed}", flags=FLAGS),
         ]  # fmt: skip
         for each in made:
             each.start()
@@ -159,7 +159,7 @@ def test_a_member_answers_as_etcd(compare, seed):
 
 def mix(daemons, reference, word, seed, steps):
     """Random requests to the members of a mixed cluster in turn; in the end all hold the same."""
-    members = [quorate("3.5") if each == "q" else etcd(reference) for each in word]
+    members = [quorate() if each == "q" else etcd(reference) for each in word]
     cluster = Cluster(daemons, members, reference, flags=FLAGS).start()
     operations = Operations(seed)
     for _ in range(steps):

@@ -4,6 +4,7 @@ import http.client
 import http.server
 import select
 import threading
+import time
 
 import pytest
 
@@ -23,6 +24,10 @@ class Peer(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.version = FITS
+        #: Whether it sends anything on streams once they are open.
+        self.speaks = True
+        #: For how many seconds the member bore with each stream that it closed.
+        self.lasted = []
         #: Of the release each answer named: how many are open, and how many were closed by the member.
         self.open, self.closed = {}, {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -45,13 +50,16 @@ class Answer(http.server.BaseHTTPRequestHandler):
             return
         opened, closed = self.server.open, self.server.closed
         opened[version] = opened.get(version, 0) + 1
+        began = time.monotonic()
         # Without these the member would give the stream up by itself.
         heartbeat = bytes(8) if "/msgapp/" in self.path else (2).to_bytes(8, "big") + b"\x08\x08"
         try:
             while self.server.version == version:
-                self.wfile.write(heartbeat)
+                if self.server.speaks:
+                    self.wfile.write(heartbeat)
                 if select.select([self.connection], [], [], 0.2)[0]:
                     closed[version] = closed.get(version, 0) + 1
+                    self.server.lasted.append(time.monotonic() - began)
                     break
         except OSError:
             closed[version] = closed.get(version, 0) + 1
@@ -87,6 +95,21 @@ def test_a_member_that_comes_back_as_another_release_is_left(daemons, reference,
     member.client.put(b"a", b"b")
     peer.version = FITS
     poll(lambda: peer.open[FITS] == 2, 30, "both streams are dialed again")
+
+
+def test_a_peer_that_says_nothing_is_given_up_after_the_read_timeout(daemons, reference):
+    """At two members at once, for it takes seconds."""
+    with Peer() as soon, Peer() as late:
+        for peer, seconds in ((soon, 5), (late, 8)):
+            peer.speaks = False
+            flags = [f"--raft-read-timeout={seconds}s"]
+            cluster = Cluster(lambda software, folder, **options: daemons(software, f"{seconds}{folder}", **options),
+                              [quorate("3.5")], reference, flags).start()  # fmt: skip
+            cluster.ctl("member", "add", "scripted", f"--peer-urls={peer.url}", "--learner")
+        poll(lambda: len(soon.lasted) >= 2 and len(late.lasted) >= 2, 30, "both streams are given up at both members")
+        assert min(soon.lasted) > 4.5 and max(soon.lasted[:2]) < min(late.lasted) and min(late.lasted) > 7.5
+        soon.shutdown()
+        late.shutdown()
 
 
 @pytest.mark.parametrize("path", ["/raft", "/raft/snapshot", f"/raft/stream/message/{ID}", f"/raft/stream/msgapp/{ID}"])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import ssl
 
 import pytest
@@ -108,6 +109,48 @@ def test_addresses_in_certificates(peer, files, flag):
     one = peer(files, *([flag] if flag else []))
     assert is_let_in(one, files, elsewhere) == (flag is not None)
     assert is_let_in(one, files, files.server)
+
+
+def negotiated(one, files, **limits):
+    """Version and cipher suite of a connection to the peer port, or None where it is refused."""
+    context = files.authority.context(files.server)
+    for name, value in limits.items():
+        setattr(context, name, value)
+    try:
+        with socket.create_connection(("127.0.0.1", one.daemon.peer_port), 5) as connection:
+            with context.wrap_socket(connection, server_hostname="localhost") as wrapped:
+                return wrapped.version(), wrapped.cipher()[0]
+    except (ssl.SSLError, ConnectionResetError):
+        return None
+
+
+def test_versions_and_suites_of_the_peer_port(peer, files):
+    one = peer(files, "--tls-min-version", "TLS1.3")
+    assert negotiated(one, files)[0] == "TLSv1.3"
+    assert negotiated(one, files, maximum_version=ssl.TLSVersion.TLSv1_2) is None
+    one.daemon.stop()
+    only = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
+    one.daemon.flags = [*map(str, files.flags), "--cipher-suites", only, "--tls-max-version", "TLS1.2"]
+    one.start()
+    assert negotiated(one, files) == ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert negotiated(one, files, minimum_version=ssl.TLSVersion.TLSv1_3) is None
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--tls-min-version", "TLS1.3"],
+        ["--tls-max-version", "TLS1.2", "--cipher-suites", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"],
+    ],
+)
+def test_members_agree_on_versions_and_suites(daemons, reference, files, flags):
+    """Each dials and is dialed, by etcd too."""
+    softwares = [quorate(), etcd(reference), quorate()]
+    cluster = Cluster(daemons, softwares, reference, [*map(str, files.flags), *flags], peer_scheme="https").start()
+    for each in cluster.members:
+        cluster.lead(each)
+        each.client.put(b"led by", each.name.encode())
+    cluster.settle()
 
 
 def test_members_dial_with_certificates_of_their_own(daemons, reference, files):

@@ -2,9 +2,12 @@
 
 import time
 
+import pytest
+
 from harness.client import put_request
-from harness.cluster import Cluster
-from harness.daemon import poll, quorate
+from harness.cluster import TIMING, Cluster
+from harness.daemon import etcd, poll, quorate
+from harness.relay import Network
 
 MEBIBYTE = 1 << 20
 
@@ -60,3 +63,48 @@ def test_changes_that_lose_the_quorum(daemons, reference):
         lone.ctl("member", "add", "absent", "--peer-urls=http://127.0.0.1:1")
         refusal = lone.ctl("--command-timeout", "1s", "member", "add", "next", "--peer-urls=http://127.0.0.1:2", fails=True)
         assert ("re-configuration failed due to not enough started members" in refusal) == (strict == "true"), refusal
+
+
+@pytest.fixture
+def network():
+    made = Network()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("word, victim", [("qqq", 0), ("qee", 0), ("qqe", 2)])
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_member_that_comes_back_from_a_cut(daemons, reference, network, word, victim, asks_first):
+    """With --pre-vote it follows whoever leads; without, it has called elections meanwhile, and the others must take up its term."""
+    softwares = [quorate() if each == "q" else etcd(reference) for each in word]
+    flags = [f"--pre-vote={str(asks_first).lower()}"]
+    cluster = Cluster(daemons, softwares, reference, flags, network=network).start()
+    absent, leader = cluster[victim], cluster[1]
+    cluster.lead(leader)
+
+    def term(member):
+        return member.client.status()["raft_term"]
+
+    def elections():
+        # Of real etcd, status tells the term of the newest entry that was applied.
+        return absent.log_text(start).count(" became candidate ") if absent.software.release else term(absent) - before
+
+    before, start = term(leader), len(absent.log_text())
+    network.close(*[(absent.name, each.name) for each in cluster.members if each is not absent])
+    poll(lambda: "leader" not in absent.client.status(), 20, "it sees no leader")
+    if asks_first:
+        # As long as it takes to call several elections.
+        lonely = time.monotonic()
+        poll(lambda: time.monotonic() - lonely > 6 * int(TIMING[3]) / 1000, 20, "it stays without a leader")
+        assert elections() == 0 and "leader" not in absent.client.status()
+    else:
+        poll(lambda: elections() >= 2, 20, "it calls elections")
+    network.heal()
+    poll(lambda: absent.client.status().get("leader"), 20, "it knows a leader")
+    if asks_first:
+        assert cluster.leader() is leader and term(leader) == term(absent) == before
+    else:
+        poll(lambda: term(leader) > before + 1 and term(leader) == term(absent), 20, "the others take up its term")
+    cluster.leader()
+    absent.client.put(b"a", b"b")
+    cluster.settle()

@@ -358,6 +358,26 @@ def test_versions_and_suites(member, pki):
             assert wrapped.cipher()[0] == "ECDHE-ECDSA-AES256-GCM-SHA384"
 
 
+@pytest.mark.parametrize("software", ["etcd", "quorate"])
+def test_a_certificate_of_the_members_own_for_clients(member, pki, reference, software):
+    """Where the server's opens no connection as a client. Real etcd connects to itself for its JSON gateway."""
+    server = pki.authority.issue("server-only", usages="serverAuth")
+    flags = server_flags(
+        pki, server, "--client-cert-auth", "--trusted-ca-file", pki.authority.certificate,
+        "--client-cert-file", pki.client.certificate, "--client-key-file", pki.client.key,
+    )  # fmt: skip
+    one = member(flags, etcd(reference) if software == "etcd" else None)
+    one.daemon.software.require(one.daemon.flags)
+    one.start()
+    assert one.etcdctl("put", "a", "b", ca=pki.authority.certificate, pair=pki.client)[0] == 0
+    one.daemon.stop()
+    # One without the other, and files that make no pair, stop the start.
+    for mistake in (["--client-key-file", ""], ["--client-key-file", str(pki.mallory.key)]):
+        one.daemon.flags = [*flags, *mistake]
+        one.daemon.spawn(one.arguments())
+        assert one.daemon.wait_exit(20) != 0
+
+
 @pytest.mark.parametrize(
     "name,contents,words",
     [

@@ -38,6 +38,7 @@ STATUS = {
     8: "*errors",
     9: "db_size_in_use",
     10: "is_learner",
+    11: "storage_version",
 }
 MEMBER = {1: "id", 2: "name", 3: "*peer_urls", 4: "*client_urls", 5: "is_learner"}
 MEMBER_LIST = {1: ("header", HEADER), 2: ("*members", MEMBER)}

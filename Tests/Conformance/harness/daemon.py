@@ -89,17 +89,31 @@ class Software:
         """Skips the test where this is an etcd release from before a flag it is to be started with."""
         for flag in flags:
             name = flag.split("=")[0]
-            if self.release and name.startswith("--") and not knows_flag(self.command[0], name):
+            if self.release and name.startswith("--") and not any(knows_flag(self.command[0], each) for each in (name, grown_up(name))):
                 pytest.skip(f"etcd {self.release.version} has no {name}")
 
+    def flags(self, flags):
+        """The same flags under the names that an etcd release has for them: 3.6 began to drop the word experimental, 3.7 knows it no more."""
+        if not self.release:
+            return list(flags)
+        return [
+            grown_up(flag) if flag.startswith("--") and not knows_flag(self.command[0], flag.split("=")[0]) else flag
+            for flag in map(str, flags)
+        ]
 
-def quorate(compatibility="3.5"):
+
+def quorate(compatibility=None):
     binary = os.environ.get("QUORATE_BINARY") or releases.ROOT / ".build" / "release" / "quorate"
-    return Software("quorate", [binary, "member"], ["--compatibility-version", compatibility])
+    return Software("quorate", [binary, "member"], ["--compatibility-version", compatibility or releases.line])
 
 
 def etcd(release):
     return Software("etcd-" + release.version, [release.etcd], release=release)
+
+
+def grown_up(flag):
+    """The name of a flag that was experimental."""
+    return flag.replace("--experimental-", "--", 1)
 
 
 @functools.cache
@@ -182,7 +196,7 @@ class Daemon:
             "--initial-cluster-state", self.state,
             *self.timing,
             *self.software.own_flags,
-            *self.flags,
+            *self.software.flags(self.flags),
         ]  # fmt: skip
 
     def spawn(self, arguments=None):

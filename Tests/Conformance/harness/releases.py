@@ -4,6 +4,9 @@ import os
 import pathlib
 from dataclasses import dataclass
 
+#: Of the releases that the binary under test is compared with, and behaves as where a test does not say otherwise.
+line = "3.5"
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
