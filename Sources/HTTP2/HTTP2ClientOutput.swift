@@ -58,9 +58,7 @@ extension HTTP2ClientSession {
         }
         let pointer = Unmanaged.passUnretained(stream).toOpaque()
         let number = stream.request.withLibraryFields { fields, count in
-            if stream.requestEnds, stream.queuedBytes == 0 {
-                return nghttp2_submit_request(library, nil, fields, count, nil, pointer)
-            }
+            // Without body too: grpc-go does not take the end of a request from its header fields, and its server would wait for ever.
             var provider = nghttp2_data_provider()
             // Unretained: the session holds the stream until libnghttp2 closes it, and it asks for no data afterwards.
             provider.source.ptr = pointer
