@@ -228,6 +228,8 @@ def test_joint_configurations(stopped):
 
 def test_a_log_of_3_5_for_3_7(stopped):
     """3.7 cannot read the bare v2 requests of 3.5; once a snapshot stands before them nobody has to."""
+    if releases.line != "3.5":
+        pytest.skip("the log is to be one of 3.5")
     member = stopped()
     member.become(quorate("3.7"))
     refused(member, "etcd is upgraded one release at a time", checked=False)
