@@ -68,16 +68,16 @@ public final class LoopMember {
     private var burst: (published: Published, reader: Reader)?
 
     /// - Parameters:
-    ///   - milliseconds: wall clock at start, so that request ids differ from those of an earlier run.
+    ///   - salt: drawn at the start, so that request ids differ from those of an earlier run.
     ///   - occupancy: knows the connections of this loop, under `index`.
     public init(
-        index: Int, port: any MemberPort, eventLoop: any EventLoop, milliseconds: UInt64, occupancy: LoopOccupancy? = nil
+        index: Int, port: any MemberPort, eventLoop: any EventLoop, salt: UInt64, occupancy: LoopOccupancy? = nil
     ) {
         self.index = index
         self.occupancy = occupancy
         self.eventLoop = eventLoop
         self.port = port
-        ids = RequestIDs(memberID: port.published.status.memberID, milliseconds: milliseconds, lane: UInt64(index) + 1)
+        ids = RequestIDs(memberID: port.published.status.memberID, salt: salt, lane: UInt64(index) + 1)
     }
 
     public func nextRequestID() -> UInt64 { ids.next() }

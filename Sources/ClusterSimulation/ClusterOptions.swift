@@ -33,6 +33,12 @@ public struct ClusterOptions {
         return settings
     }
 
+    /// As a member would draw it at a start.
+    func salt(_ id: MemberID, life: Int) -> UInt64 {
+        var random = SeededRandom(seed: seed ^ (id << 32) ^ UInt64(life))
+        return random.next()
+    }
+
     func record(_ id: MemberID) -> MemberRecord { MemberRecord(id: id, name: "m\(id)", peerURLs: ["http://m\(id):2380"]) }
 }
 

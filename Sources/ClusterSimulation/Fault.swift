@@ -49,7 +49,6 @@ struct Fault: CustomStringConvertible {
         case weather(NetworkFaults)
         case clockLeap(Instant.Span)
         case clockRate(Int64)
-        case wallClock(Int64)
         case moveLeader(Int)
         case defragmentation
         case commitPages
@@ -150,8 +149,7 @@ struct FaultPlan {
         case 69..<77: return .weather(weather(&random))
         case 77..<83: return .pause
         case 83..<85: return .clockLeap(.milliseconds(Int64(number(4000))))
-        case 85..<88: return .clockRate(Int64(950 + number(101)))
-        case 88: return .wallClock(Int64(number(20_000)) - 10_000)
+        case 85..<89: return .clockRate(Int64(950 + number(101)))
         case 89..<93: return .moveLeader(number(60))
         case 93..<95: return .replacement
         case 95..<98: return .visitor(isLearner: number(3) > 0)

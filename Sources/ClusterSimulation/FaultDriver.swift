@@ -69,7 +69,6 @@ final class FaultDriver {
             cluster.changeClock(of: member) { $0.leap(span) }
         case .clockRate(let thousandths):
             cluster.changeClock(of: member) { $0.setRate(thousandths * 1_000_000, now: cluster.now) }
-        case .wallClock(let milliseconds): member.wallOffset += milliseconds
         case .moveLeader(let number):
             if let to = other(number, than: member) { clients.call(.moveLeader(to: to.id), at: member.id) }
         case .defragmentation: clients.call(.defragment, at: member.id)

@@ -102,12 +102,11 @@ public final class SimulatedCluster {
         member.life += 1
         member.failure = nil
         let failures = member.disk.injectedFailures
-        var wall = UInt64(max(0, Int64(now.nanoseconds / 1_000_000) + member.wallOffset))
-        if options.bug == .repeatedRequestIDs { wall = 0 }
+        let salt = options.bug == .repeatedRequestIDs ? 0 : options.salt(id, life: member.life)
         do {
             var opening = MemberOpening(
                 settings: options.settings(id), disk: disk(of: member), directory: DataDirectory("/data"),
-                initialMembers: member.initialMembers, wallMilliseconds: wall)
+                initialMembers: member.initialMembers, salt: salt)
             opening.segmentSize = options.segmentSize
             opening.pageFileOptions.access = .read
             opening.pageFileOptions.pageSize = options.pageSize
@@ -121,7 +120,7 @@ public final class SimulatedCluster {
             let value = try Member(opened, now: member.clock.reading(now))
             let process = MemberProcess(
                 value, machines, committer: committer, first: first, now: now,
-                requestIDs: RequestIDs(memberID: id, milliseconds: wall, lane: 1), failures: failures)
+                requestIDs: RequestIDs(memberID: id, salt: salt, lane: 1), failures: failures)
             value.sendEarly = { [unowned self, unowned member, unowned process] in sendEarly($0, member, process) }
             value.onApplying = { [unowned self, unowned member] in observer?.applying($0, member, self) }
             value.connection = { [unowned self] in connection(of: id, to: $0) }

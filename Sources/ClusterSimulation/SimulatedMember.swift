@@ -42,8 +42,6 @@ public final class SimulatedMember {
     package var diskDelay = Instant.Span(nanoseconds: 0)
     /// What a job of the page file takes on top, as where that is on a slower disk than the log.
     package var pageDelay = Instant.Span(nanoseconds: 0)
-    /// Added to the wall clock, which only makes request ids.
-    var wallOffset: Int64 = 0
 
     init(_ id: MemberID, initialMembers: [MemberRecord], clock: MemberClock) {
         self.id = id

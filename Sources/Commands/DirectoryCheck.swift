@@ -86,7 +86,7 @@ struct DirectoryCheck {
         settings.followsDirectory = version == .automatic
         if let release = try? ClusterVersion(parsing: version.etcdVersion) { settings.behavesAs = release }
         var opening = MemberOpening(
-            settings: settings, disk: RehearsalDisk(on: disk), directory: directory, initialMembers: [], wallMilliseconds: 0)
+            settings: settings, disk: RehearsalDisk(on: disk), directory: directory, initialMembers: [], salt: 0)
         opening.pageFileOptions.isReadOnly = true
         do throws(MemberFailure) {
             let opened = try opening.open()

@@ -108,10 +108,8 @@ public final class Member {
         restoredRemainders = machine.takeRemainders(
             lastIndex: opened.persisted.entries.last?.index ?? opened.persisted.snapshotIndex)
         autoCompaction = AutoCompaction(opened.settings.autoCompaction, now: now)
-        requestIDs = RequestIDs(memberID: opened.settings.memberID, milliseconds: opened.wallMilliseconds)
-        reads = PendingReads(
-            memberID: opened.settings.memberID,
-            salt: opened.settings.seed ^ (opened.wallMilliseconds &* 0x9e37_79b9_7f4a_7c15))
+        requestIDs = RequestIDs(memberID: opened.settings.memberID, salt: opened.salt)
+        reads = PendingReads(memberID: opened.settings.memberID, salt: opened.salt)
         corruption = CorruptionWatch(opened.settings.corruption)
         unfitHandOverDue = now
         versionsDue = now

@@ -25,18 +25,18 @@ public struct MemberOpening {
     public var forcesNewCluster = false
     /// Bytes set aside for a segment of the log.
     public var segmentSize = 64_000_000
-    public var wallMilliseconds: UInt64
+    /// Drawn anew for each start: no earlier life of the member had it.
+    public var salt: UInt64
     public var progress: (OpeningProgress) -> Void = { _ in }
 
     public init(
-        settings: MemberSettings, disk: any Disk, directory: DataDirectory, initialMembers: [MemberRecord],
-        wallMilliseconds: UInt64
+        settings: MemberSettings, disk: any Disk, directory: DataDirectory, initialMembers: [MemberRecord], salt: UInt64
     ) {
         self.settings = settings
         self.disk = disk
         self.directory = directory
         self.initialMembers = initialMembers
-        self.wallMilliseconds = wallMilliseconds
+        self.salt = salt
     }
 
     public func open() throws(MemberFailure) -> OpenedMember {
@@ -67,7 +67,7 @@ public struct MemberOpening {
         if machine.isAuthenticationEnabled { notices.append(.authenticationEnabled) }
         return OpenedMember(
             settings: settings, log: log, snapshots: snapshots, machine: machine, persisted: persisted,
-            pageFileInUse: Int64(file.space.inUse), wallMilliseconds: wallMilliseconds, opening: opening, pageFile: file,
+            pageFileInUse: Int64(file.space.inUse), salt: salt, opening: opening, pageFile: file,
             notices: notices, storedMembers: try opening.storedMembers(in: file))
     }
 

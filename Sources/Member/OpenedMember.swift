@@ -19,7 +19,7 @@ public struct OpenedMember: ~Copyable {
     let machine: StateMachine
     var persisted: PersistedState
     let pageFileInUse: Int64
-    let wallMilliseconds: UInt64
+    let salt: UInt64
     /// For whoever commits, when a leader's snapshot has to take the page file's place.
     public let opening: StateMachineOpening
     /// For whoever commits; the member itself never touches the file.

@@ -20,7 +20,7 @@ extension MemberDaemon {
         if let version = first.behavesAs { settings.behavesAs = MemberSettings.release(of: version) }
         var opening = MemberOpening(
             settings: settings, disk: disk, directory: directory, initialMembers: first.founders,
-            wallMilliseconds: SystemClock.wallNanoseconds() / 1_000_000)
+            salt: SystemRandom.number())
         opening.pageFileOptions.commitMeter = commitMeter
         opening.syncs = !configuration.unsafeNoFsync
         opening.forcesNewCluster = configuration.forceNewCluster

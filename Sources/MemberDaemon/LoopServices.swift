@@ -63,7 +63,7 @@ final class LoopServices {
     /// A loop's link to the member whose answers are all it hears.
     static func link(_ loop: ServerLoop, index: Int, _ member: MemberThread) -> LoopMember {
         let link = LoopMember(
-            index: index, port: member, eventLoop: loop.eventLoop, milliseconds: SystemClock.wallNanoseconds() / 1_000_000)
+            index: index, port: member, eventLoop: loop.eventLoop, salt: SystemRandom.number())
         let bound = NIOLoopBound(link, eventLoop: loop.eventLoop)
         member.attach(
             LoopMailbox(eventLoop: loop.eventLoop) { answers, _ in
@@ -80,9 +80,8 @@ final class LoopServices {
         loop: ServerLoop, index: Int, shard: Int, member: MemberThread, serving: Serving, listener: HealthRouter.Listener,
         occupancy: LoopOccupancy? = nil
     ) {
-        let milliseconds = SystemClock.wallNanoseconds() / 1_000_000
         let link = LoopMember(
-            index: index, port: member, eventLoop: loop.eventLoop, milliseconds: milliseconds, occupancy: occupancy)
+            index: index, port: member, eventLoop: loop.eventLoop, salt: SystemRandom.number(), occupancy: occupancy)
         let counts = serving.counts[shard]
         let watches = WatchService(member: link, eventLoop: loop.eventLoop, counts: counts, settings: WatchHub.Settings())
         let versions = ClientVersionCounter(serving.metrics.server.clientRequests)

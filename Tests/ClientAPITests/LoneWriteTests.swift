@@ -16,7 +16,7 @@ import Testing
 
     init() throws {
         port = try ScriptedMember()
-        link = LoopMember(index: 0, port: port, eventLoop: eventLoop, milliseconds: 1, occupancy: occupancy)
+        link = LoopMember(index: 0, port: port, eventLoop: eventLoop, salt: 1, occupancy: occupancy)
         #expect(occupancy.enter() == 0)
     }
 

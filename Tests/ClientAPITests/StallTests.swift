@@ -12,7 +12,7 @@ import Testing
 
     init() throws {
         port = try ScriptedMember()
-        link = LoopMember(index: 0, port: port, eventLoop: EmbeddedEventLoop(), milliseconds: 1)
+        link = LoopMember(index: 0, port: port, eventLoop: EmbeddedEventLoop(), salt: 1)
     }
 
     @Test func aStalledMemberGetsNoMoreRequests() {

@@ -51,7 +51,7 @@ final class Bench {
         var opening = MemberOpening(
             settings: settings, disk: disk, directory: DataDirectory("/data"),
             initialMembers: [MemberRecord(id: 7, name: "m", peerURLs: ["http://127.0.0.1:2380"])],
-            wallMilliseconds: now.nanoseconds / 1_000_000)
+            salt: now.nanoseconds / 1_000_000)
         opening.pageFileOptions.access = .read
         opening.pageFileOptions.pageSize = 1024
         opening.pageFileOptions.growthStep = 64 << 10
