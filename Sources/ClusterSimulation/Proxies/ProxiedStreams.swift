@@ -12,6 +12,8 @@ final class ProxiedWatcher {
     /// Created in this order, not answered yet.
     private var waiting: [WatchSession] = []
     private var reopenings = 0
+    /// Nobody opens a stream any more, also not one that broke a moment ago.
+    private var isClosed = false
 
     init(_ run: SimulationRun, _ proxy: SimulatedProxy, _ number: Int, _ random: inout SeededRandom) throws {
         self.run = run
@@ -29,7 +31,7 @@ final class ProxiedWatcher {
     }
 
     private func open() throws {
-        guard call == nil else { return }
+        guard call == nil, !isClosed else { return }
         reopenings += 1
         created = [:]
         waiting = sessions
@@ -109,6 +111,7 @@ final class ProxiedWatcher {
     }
 
     func close() {
+        isClosed = true
         call?.abandon()
         call = nil
     }
