@@ -10,6 +10,8 @@ struct MembershipRefresh: Sendable {
     var nextRefresh: Instant?
     var asking: EndpointID?
     var askedAt: Instant?
+    /// The list was due when nobody could be asked: whoever serves next is, at once. It may not be there for long.
+    var isOverdue = false
     /// The last list that was taken over.
     var lastSuccess: Instant?
 
@@ -33,7 +35,7 @@ struct MembershipRefresh: Sendable {
 
 extension HealthMonitor {
     mutating func refreshIfDue(_ now: Instant) {
-        guard let due = membership.nextRefresh, due <= now else { return }
+        guard let due = membership.nextRefresh, due <= now || membership.isOverdue else { return }
         if let asked = membership.askedAt, now - asked < MembershipRefresh.patience { return }
         // A member without a leader knows an old list at best. Without anyone to ask, ask as soon as someone serves.
         guard
@@ -41,10 +43,12 @@ extension HealthMonitor {
                 $0.standing == .serving && $0.health.report?.clusterID == clusterID && clusterID != nil
             })
         else {
-            membership.nextRefresh = now + .seconds(1)
+            if due <= now { membership.nextRefresh = now + .seconds(1) }
             membership.askedAt = nil
+            membership.isOverdue = true
             return
         }
+        membership.isOverdue = false
         membership.asking = entry.id
         membership.askedAt = now
         let jitter = Double.random(in: 0.9...1.1, using: &random)

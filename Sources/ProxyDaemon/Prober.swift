@@ -98,9 +98,13 @@ final class Prober {
 
     // MARK: Members
 
-    /// The cluster's members as this endpoint knows them, or nil when it does not say.
+    /// The cluster's members, or nil when the endpoint does not say. What it knows alone may be old: members that joined since would be
+    /// forgotten for it.
     func members(_ address: EndpointAddress, timeout: Duration) -> EventLoopFuture<MemberListing?> {
-        client.call(GRPCTarget(address), "/etcdserverpb.Cluster/MemberList", [], timeout: timeout).map { reply in
+        client.call(
+            GRPCTarget(address), "/etcdserverpb.Cluster/MemberList", MemberListRequest(linearizable: true).encoded(),
+            timeout: timeout
+        ).map { reply in
             guard case .message(let bytes) = reply, let list = try? MemberListResponse(decoding: bytes), let header = list.header
             else { return nil }
             return MemberListing(clusterID: header.clusterId, members: list.members.map { MemberListing.Member($0) })

@@ -44,7 +44,8 @@ final class ProxyWorkload {
                     ProxyUpstream(run.cluster, bad: number, nature: UpstreamTemper.bad(&random)))
             }
             return SimulatedProxy(
-                run.cluster, run.clients, upstreams: upstreams, seed: seed &+ UInt64(number) &* 0x9e37, bug: run.settings.bug)
+                number, run.cluster, run.clients, upstreams: upstreams, seed: seed &+ UInt64(number) &* 0x9e37,
+                bug: run.settings.bug)
         }
         self.random = random
         run.log.onPut = { [unowned self] in try sawPut($0) }
@@ -186,6 +187,7 @@ final class ProxyWorkload {
     func checkAfterHealing() throws {
         for proxy in proxies {
             try proxy.checkCluster()
+            proxy.nameMembersIfLost()
             try attemptUntilDone(proxy, "write", attempts: 150) { [unowned self] number, done in
                 try write(number, proxy, then: done)
             }

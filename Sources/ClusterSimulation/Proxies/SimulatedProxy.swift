@@ -9,6 +9,8 @@ final class SimulatedProxy {
     let cluster: SimulatedCluster
     let clients: Clients
     let bug: SeededBug?
+    /// For traces.
+    private let number: Int
     private(set) var upstreams: [ProxyUpstream]
     private(set) var counts = ProxyCounts()
     private var monitor: HealthMonitor
@@ -28,7 +30,10 @@ final class SimulatedProxy {
     private var badSince: [EndpointID: Instant] = [:]
     private var random: SeededRandom
 
-    init(_ cluster: SimulatedCluster, _ clients: Clients, upstreams: [ProxyUpstream], seed: UInt64, bug: SeededBug?) {
+    init(
+        _ number: Int, _ cluster: SimulatedCluster, _ clients: Clients, upstreams: [ProxyUpstream], seed: UInt64, bug: SeededBug?
+    ) {
+        self.number = number
         self.cluster = cluster
         self.clients = clients
         self.upstreams = upstreams
@@ -178,6 +183,16 @@ final class SimulatedProxy {
         attempts = []
     }
 
+    /// What an operator does for a proxy that knows nobody of the cluster any more: all its endpoints were replaced before it asked for the
+    /// list again, or a list of the past was the last it got.
+    func nameMembersIfLost() {
+        guard let members = cluster.leaders.first?.published?.status.membership.members.map(\.id) else { return }
+        let addresses = members.map { ProxyUpstream(cluster, member: $0).address }
+        guard !monitor.status(now: cluster.now).contains(where: { addresses.contains($0.address) }) else { return }
+        monitor.seedsChanged(addresses.map { Seed($0) }, now: cluster.now)
+        obey()
+    }
+
     // MARK: health
 
     private func obey() {
@@ -207,7 +222,7 @@ final class SimulatedProxy {
         case .remove(let id): successes[id] = nil
         case .store: break
         case .note(let event):
-            cluster.say { "proxy: \(event)" }
+            cluster.say { [number] in "proxy \(number): \(event)" }
             if case .standingChanged(let address, _, .serving, _) = event {
                 for endpoint in monitor.status(now: cluster.now) where endpoint.address == address { streaks[endpoint.id] = 0 }
             }
