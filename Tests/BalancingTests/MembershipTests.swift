@@ -43,6 +43,22 @@ struct MembershipTests {
         #expect(world.monitor.nextWakeUp.map { $0 > world.now } ?? true)
     }
 
+    /// Found by the simulator: the only member that served for a moment was not asked who the others are by now.
+    @Test func anOverdueListIsAskedForAsSoonAsSomebodyServes() {
+        var world = World(seeds: seeds)
+        let old = seeds.enumerated().map { (UInt64($0.offset + 1), $0.element.address) }
+        world.listing = listing(old)
+        world.run(5_000)
+        for seed in seeds { world.behaviours[seed.address] = .refuses }
+        world.run(60_000)
+        world.listing = listing([old[0], (4, address(4))])
+        world.memberIDs[address(4)] = 4
+        world.behaviours[address(1)] = .works
+        for _ in 0..<30_000 where world.standing(address(1)) != .serving { world.run(1) }
+        #expect(world.standing(address(1)) == .serving)
+        #expect(world.addresses.contains(address(4)))
+    }
+
     @Test func allMembersAreReplacedOneAfterTheOther() {
         var world = World(seeds: seeds)
         var members = seeds.enumerated().map { (UInt64($0.offset + 1), $0.element.address) }
