@@ -26,6 +26,8 @@ def pytest_configure(config):
     releases.line = config.getoption("--line")
     # So that fixtures clean up, and no server is left behind, when the run is stopped from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what goes to the background with this one ignored, and so would etcdctl be, which is ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
