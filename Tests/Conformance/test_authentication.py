@@ -54,13 +54,15 @@ def test_serves_nobody_while_enabled_and_everybody_after(cluster):
     if not leads(ours):
         cluster.ctl("move-leader", f"{cluster.id(ours):x}", *ROOT, member=go if leads(go) else other)
         poll(lambda: leads(ours), SETTLE_SECONDS, "ours leads")
+        poll(lambda: cluster.tries("get", "a/1", *ROOT, member=go), SETTLE_SECONDS, "the others know it")
     lease = cluster.ctl("lease", "grant", "2", *ROOT, member=go).split()[1]
     cluster.ctl("put", "a/leased", "1", "--lease", lease, *ROOT, member=go)
     cluster.ctl("put", "a/1", "1", *alice, member=go)
     assert "permission denied" in cluster.ctl("put", "b/1", "1", *alice, member=other, fails=True)
     cluster.ctl("put", "b/2", "2", *ROOT, member=other)
     ours.stop()
-    cluster.ctl("put", "a/2", "2", *alice, member=go)
+    # Until both know who leads now, etcd may answer that the leader has changed.
+    poll(lambda: cluster.tries("put", "a/2", "2", *alice, member=go), SETTLE_SECONDS, "another member leads")
     ours.spawn()
     poll(lambda: cluster.is_serving(ours), SETTLE_SECONDS, "ours is there again")
     assert "authentication is enabled" in ours.log_text()
