@@ -59,6 +59,8 @@ public final class HTTP2ClientStream {
 
     // MARK: Request
 
+    /// The request's header fields have been written for the server. Before that it certainly knows nothing of the request.
+    public var hasBeenSent: Bool { progress == .sent }
     /// Bytes of the request's body that have not been sent.
     public var queuedBytes: Int { output.pointee.queued }
     /// False once the high-water mark was reached, until the output has fallen to the low-water mark.

@@ -235,9 +235,15 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     func endpointLeft(_ reason: LeaveReason) {
         let isGone = reason == .hung || reason == .unreachable
         guard isGone || (kind.repeats == .always && !kind.isMemberSpecific) else { return }
+        leaveEndpoint()
+    }
+
+    /// Turns away from a member that owes an answer, or that nothing has reached yet.
+    final func leaveEndpoint() {
+        let failure: AttemptFailure = upstream?.hasBeenSent ?? true ? .endpointLeft : .neverProcessed
         if let endpoint { tried.append(endpoint) }
         abandonAttempt(.abandoned)
-        attemptFailed(.endpointLeft)
+        attemptFailed(failure)
     }
 
     // MARK: Answering

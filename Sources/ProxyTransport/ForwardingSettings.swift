@@ -5,7 +5,8 @@ import HTTP2
 public struct ForwardingSettings: Sendable {
     /// Replies up to so many bytes are held back whole, so that a read can be repeated elsewhere; longer ones stream.
     public var replayBytes = 1 << 20
-    /// Unary requests up to so many bytes are taken up whole before they are sent; longer ones stream and are never sent again.
+    /// Unary requests up to so many bytes are taken up whole before they are sent; longer ones stream, and are sent to nobody else once a
+    /// member has begun to take them.
     public var heldRequestBytes = 2 << 20
     /// A watch response longer than this is passed on in pieces, and its stream is not resumed any more.
     public var watchResponseBytes = 16 << 20

@@ -119,9 +119,7 @@ class RelayedCall: StreamedCall {
     /// Only to somebody else: a lone member's stream stays for as long as the member lets it.
     final override func memberIsLeaving() {
         guard !isOpaque, canMove, let endpoint, forwarder.balancer.hasAnother(than: endpoint, kind.balancing) else { return }
-        tried.append(endpoint)
-        abandonAttempt(.abandoned)
-        attemptFailed(.endpointLeft)
+        leaveEndpoint()
     }
 
     final override func attemptFailed(_ failure: AttemptFailure) {

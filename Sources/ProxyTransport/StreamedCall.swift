@@ -14,7 +14,7 @@ class StreamedCall: ForwardedCall {
     /// Request bytes that the member has not taken: the client's window is held back by them.
     private final var requestUncredited = 0
 
-    /// A request longer than this is not sent a second time.
+    /// A request longer than this is not sent a second time once a member has begun to take it.
     private static let replayedRequestBytes = 64 << 10
 
     override func begin(_ client: HTTP2Stream, _ kind: CallKind, _ procedure: Procedure?) {
@@ -34,20 +34,28 @@ class StreamedCall: ForwardedCall {
     // MARK: Request
 
     final override func requestBody(_ bytes: UnsafeRawBufferPointer) {
-        guard let client, !isAnswered else { return }
-        if upstream?.isWritable ?? true { client.credit(bytes.count) } else { requestUncredited += bytes.count }
+        guard !isAnswered else { return }
+        requestUncredited += bytes.count
         passRequest(bytes)
+        creditClient()
     }
 
     func passRequest(_ bytes: UnsafeRawBufferPointer) {
-        if rule.canReplay, !rule.passedOn {
-            sentRequest.append(bytes)
-            if sentRequest.count > Self.replayedRequestBytes {
-                rule.canReplay = false
-                sentRequest.removeAll(keepingAtMost: 64)
-            }
-        }
+        if rule.canReplay, !rule.passedOn { sentRequest.append(bytes) }
         upstream?.write(bytes)
+    }
+
+    /// Lets the client send more, unless what it sent waits: for room at the member, or, too long to be kept for a second attempt, for a
+    /// first member that takes it.
+    private final func creditClient() {
+        if sentRequest.count > Self.replayedRequestBytes {
+            guard upstream?.hasBeenSent ?? false else { return }
+            rule.canReplay = false
+            sentRequest.removeAll(keepingAtMost: 64)
+        }
+        guard upstream?.isWritable ?? true else { return }
+        client?.credit(requestUncredited)
+        requestUncredited = 0
     }
 
     final override func requestEnded() {
@@ -62,10 +70,7 @@ class StreamedCall: ForwardedCall {
 
     func sendMessages(_ upstream: HTTP2ClientStream) { sentRequest.withBytes { upstream.write($0) } }
 
-    final override func outputDrained(_ stream: HTTP2ClientStream) {
-        client?.credit(requestUncredited)
-        requestUncredited = 0
-    }
+    final override func outputDrained(_ stream: HTTP2ClientStream) { creditClient() }
 
     // MARK: Reply
 
@@ -151,9 +156,7 @@ class StreamedCall: ForwardedCall {
 
     override func endpointLeft(_ reason: LeaveReason) {
         guard !kind.isMemberSpecific || reason == .hung || reason == .unreachable else { return }
-        if let endpoint { tried.append(endpoint) }
-        abandonAttempt(.abandoned)
-        attemptFailed(.endpointLeft)
+        leaveEndpoint()
     }
 
     override func clientClosed(_ end: StreamEnd) {

@@ -11,12 +11,15 @@ final class UnaryCall: ForwardedCall {
     private enum Request {
         case collecting
         case complete
-        /// Too long to be held: passed on as it comes, and kept while no member is there to take it.
+        /// Too long to be held whole: passed on as it comes, from the moment on in which a member takes what is held.
         case streaming
     }
 
     private var request = Request.collecting
+    /// The request, all of it from its beginning until `rule.canReplay` ends; nothing from then on.
     private var body = ByteWriter(capacity: 256)
+    /// How much of `body` the attempt has been given: no more than its stream queues.
+    private var given = 0
     private var heldReply = 0
     /// Request bytes that the member has not taken: the client's window is held back by them.
     private var requestUncredited = 0
@@ -27,12 +30,15 @@ final class UnaryCall: ForwardedCall {
 
     /// Memory an idle call keeps for the next request.
     private static let bodyKept = 1_024
+    /// Bytes given to the member's stream at once.
+    private static let piece = 64 << 10
 
     override func begin(_ client: HTTP2Stream, _ kind: CallKind, _ procedure: Procedure?) {
         super.begin(client, kind, procedure)
         request = .collecting
         heldReply = 0
         requestUncredited = 0
+        given = 0
         body.removeAll(keepingAtMost: Self.bodyKept)
         if client.requestEnded { requestEnded() } else { forwarder.unfinished.add(self) }
     }
@@ -49,12 +55,13 @@ final class UnaryCall: ForwardedCall {
             client.credit(bytes.count)
             if body.count > forwarder.settings.heldRequestBytes { streamRequest() }
         case .streaming:
-            guard let upstream else {
-                if keep(bytes, client) { requestUncredited += bytes.count }
-                return
+            requestUncredited += bytes.count
+            if rule.canReplay {
+                if keep(bytes, client) { passRequestOn() }
+            } else if let upstream {
+                upstream.write(bytes)
+                if upstream.isWritable { creditClient() }
             }
-            upstream.write(bytes)
-            if upstream.isWritable { client.credit(bytes.count) } else { requestUncredited += bytes.count }
         }
     }
 
@@ -66,7 +73,7 @@ final class UnaryCall: ForwardedCall {
         return false
     }
 
-    /// The request is too long to be kept for a second attempt once a first one has begun to send it.
+    /// The request is too long to be kept for a second attempt once a member takes it.
     private func streamRequest() {
         request = .streaming
         if isAllowed() { firstAttempt() }
@@ -76,9 +83,13 @@ final class UnaryCall: ForwardedCall {
         forwarder.unfinished.remove(self)
         guard let client, client.acceptsOutput else { return }
         if case .streaming = request {
-            // Without a member at the moment the request is here, all of it.
-            if let upstream { upstream.end() } else { request = .complete }
-            return
+            guard rule.canReplay else {
+                upstream?.end()
+                return
+            }
+            // No member has taken it before its end: it is here, all of it.
+            request = .complete
+            return passRequestOn()
         }
         request = .complete
         if kind.dependsOnRequest, let procedure { inspect(procedure) }
@@ -108,16 +119,38 @@ final class UnaryCall: ForwardedCall {
     }
 
     override func sendRequest(_ upstream: HTTP2ClientStream) {
-        body.withBytes { upstream.write($0) }
+        given = 0
+        passRequestOn()
+    }
+
+    override func outputDrained(_ stream: HTTP2ClientStream) { passRequestOn() }
+
+    /// Gives the member what it takes. A connection that does not stand takes no more than a stream queues, and the rest stays here, with
+    /// the client held back by its window: should connecting fail, all of it goes to somebody else.
+    private func passRequestOn() {
+        guard let upstream else { return }
+        while given < body.count, upstream.isWritable {
+            body.withBytes { bytes in
+                let end = min(given + Self.piece, bytes.count)
+                upstream.write(UnsafeRawBufferPointer(rebasing: bytes[given..<end]))
+                given = end
+            }
+        }
+        guard given == body.count else { return }
         if case .complete = request { return upstream.end() }
-        // What follows passes through and is not kept: this attempt is the only one.
+        if rule.canReplay, upstream.hasBeenSent { forgetRequest() }
+        if !rule.canReplay, upstream.isWritable { creditClient() }
+    }
+
+    /// What follows passes through and is not kept: this attempt is the only one.
+    private func forgetRequest() {
         rule.canReplay = false
         _ = client?.keepInput(-body.count)
         body.removeAll(keepingAtMost: Self.bodyKept)
-        if upstream.isWritable { outputDrained(upstream) }
+        given = 0
     }
 
-    override func outputDrained(_ stream: HTTP2ClientStream) {
+    private func creditClient() {
         client?.credit(requestUncredited)
         requestUncredited = 0
     }

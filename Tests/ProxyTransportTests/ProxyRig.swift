@@ -300,6 +300,11 @@ final class ProxyRig {
         try loop.submit { call.write(framed) }.wait()
     }
 
+    /// Bytes of the call's request that the proxy has not taken.
+    func queuedBytes(of call: OpenCall) throws -> Int {
+        try loop.submit { call.stream.withLock { $0?.value.queuedBytes ?? 0 } }.wait()
+    }
+
     /// Tells the proxy that an endpoint is to be left.
     func leave(_ index: UInt32, _ reason: LeaveReason) throws {
         try loop.submit { [balancer] in balancer.value.leave(EndpointID(rawValue: index), reason) }.wait()
@@ -308,9 +313,9 @@ final class ProxyRig {
     /// Has a member say GOAWAY and wait for its streams.
     func drain(_ index: Int) { _ = servers[index].drain(deadline: .seconds(60)) }
 
-    func waitUntil(_ what: String, _ condition: () -> Bool) throws {
+    func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
         for _ in 0..<500 {
-            if condition() { return }
+            if try condition() { return }
             try loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.wait()
         }
         throw Timeout(what: what)

@@ -38,6 +38,61 @@ import Testing
         #expect(script.requests <= 3)
     }
 
+    /// However long a request is: while no member has taken it, it can go to another.
+    @Test(arguments: [range, put, "/unknown.Service/Method"], [60_000, 300_000, 4_000_000])
+    func aLongRequestThatNobodyTookGoesToAnother(path: String, size: Int) throws {
+        let script = MemberScript(.answer)
+        let rig = try ProxyRig([nil, script]) { $0.heldRequestBytes = 50_000 }
+        let message = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+        // Both are chosen in turn.
+        for _ in 0..<3 {
+            let reply = try rig.call(path, message)
+            #expect(reply == .message([1]))
+            let isWhole = script.lastBody == framed(message)
+            #expect(isWhole, "\(script.lastBody.count) bytes arrived")
+        }
+        #expect(script.requests == 3)
+    }
+
+    /// While a connection does not stand its client keeps most of a long request to itself; nothing of it is lost when it goes elsewhere.
+    @Test(arguments: [put, "/unknown.Service/Method"])
+    func aLongRequestWaitsForItsConnectionAtTheClient(path: String) throws {
+        let silent = SilentEndpoint()
+        let script = MemberScript(.answer)
+        let rig = try ProxyRig([script], extra: [silent.port]) {
+            $0.heldRequestBytes = 50_000
+            $0.http2.connectTimeout = .seconds(60)
+        }
+        let message = [UInt8](repeating: 1, count: 8 << 20)
+        let calls = try (0..<2).map { _ in try rig.open(path, message) }
+        let size = framed(message).count
+        try rig.waitUntil("one of them is at the member") { script.bytes == size }
+        let left = { try calls.map { try rig.queuedBytes(of: $0) }.max() ?? 0 }
+        try rig.waitUntil("the other's window is used up") { try left() <= size - 900_000 }
+        let before = try left()
+        for _ in 0..<20 { try rig.loop.scheduleTask(in: .milliseconds(5)) {}.futureResult.wait() }
+        let after = try left()
+        #expect(after == before && after >= size - (3 << 20) / 2)
+        try rig.leave(1, .unreachable)
+        try rig.waitUntil("the other is at the member too") { script.bytes == 2 * size }
+        #expect(script.resets.isEmpty)
+    }
+
+    /// A write whose connection does not stand yet when its endpoint is left is in no doubt.
+    @Test func aWriteThatWaitsForAConnectionGoesToAnotherMember() throws {
+        let silent = SilentEndpoint()
+        let script = MemberScript(.answer)
+        let rig = try ProxyRig([script], extra: [silent.port]) { $0.http2.connectTimeout = .seconds(60) }
+        let replies = (0..<2).map { _ in rig.start(Self.put, [1], timeout: .seconds(10)) }
+        try rig.waitUntil("the other one has its request") { script.requests == 1 }
+        try rig.leave(1, .unreachable)
+        for reply in replies {
+            let reply = try reply.wait()
+            #expect(reply == .message([0]))
+        }
+        #expect(script.requests == 2)
+    }
+
     // MARK: In virtual time, without members
 
     private static func makeProxy(
