@@ -87,15 +87,17 @@ final class PeerShell {
     private func obey(_ effect: LinkEffect) {
         switch effect {
         case .dial(let kind, let attempt, let url): dial(kind, attempt, url)
-        case .hangUp(let kind, let attempt):
+        case .hangUp(let kind, let attempt, let reason):
             guard let receiver = receivers[kind.rawValue], receiver.attempt == attempt else { return }
             receivers[kind.rawValue] = nil
             receiver.hangUp()
-        case .closeWriter(let kind, let stream):
+            if let reason { logStream(Self.lostStream, kind, writes: false, reason) }
+        case .closeWriter(let kind, let stream, let reason):
             guard let writer = writers[kind.rawValue], writer.number == stream else { return }
             writers[kind.rawValue] = nil
             writer.close()
-            logStream("closed TCP streaming connection with remote peer", kind, writes: true, nil)
+            logStream(
+                reason == nil ? "closed TCP streaming connection with remote peer" : Self.lostStream, kind, writes: true, reason)
         case .heartbeat(let kind, let stream): writeHeartbeat(kind, stream)
         case .post(let message, let number, let url): post(message, number, url)
         case .unreachable: shared.sink.unreachable([id])
@@ -150,7 +152,7 @@ final class PeerShell {
     private func lost(_ kind: StreamKind, _ number: UInt64, _ reason: String) {
         guard writers[kind.rawValue]?.number == number else { return }
         writers[kind.rawValue] = nil
-        logStream("lost TCP streaming connection with remote peer", kind, writes: true, reason)
+        logStream(Self.lostStream, kind, writes: true, reason)
         perform { links, effects, now in links.writerLost(kind, stream: number, reason: reason, now: now, &effects) }
     }
 
@@ -207,7 +209,7 @@ final class PeerShell {
 
     func streamEnded(_ receiver: IncomingStream, _ failure: PeerFailure?) {
         forget(receiver)
-        logStream("lost TCP streaming connection with remote peer", receiver.kind, writes: false, failure?.description ?? "EOF")
+        logStream(Self.lostStream, receiver.kind, writes: false, failure?.description ?? "EOF")
         perform { links, effects, now in
             links.readerLost(receiver.kind, attempt: receiver.attempt, failure: failure, now: now, &effects)
         }
@@ -275,6 +277,8 @@ final class PeerShell {
         snapshots.append(sender)
         sender.begin()
     }
+
+    private static let lostStream = "lost TCP streaming connection with remote peer"
 
     private func logStream(_ text: String, _ kind: StreamKind, writes: Bool, _ reason: String?) {
         let role = writes ? "stream-writer-type" : "stream-reader-type"

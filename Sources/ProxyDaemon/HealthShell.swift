@@ -1,4 +1,5 @@
 import Balancing
+import HTTP2
 import Host
 import LinuxHost
 import NIOCore
@@ -13,7 +14,7 @@ final class HealthShell: HealthListener {
     private final class Confined {
         var monitor: HealthMonitor
         let prober: Prober
-        var timer: Scheduled<Void>?
+        var timer: DelayedCall?
         var timerAt: Instant?
         var isStopped = false
         /// Effects not performed yet: what one of them causes at once comes after those that were there before.
@@ -118,7 +119,7 @@ final class HealthShell: HealthListener {
         guard let next = state.monitor.nextWakeUp, next != state.timerAt || state.timer == nil else { return }
         state.timer?.cancel()
         state.timerAt = next
-        state.timer = eventLoop.scheduleTask(in: .nanoseconds(max(0, (next - now).nanoseconds))) { [self] in
+        state.timer = DelayedCall(eventLoop, .nanoseconds(max(0, (next - now).nanoseconds))) { [self] in
             confined.value.timer = nil
             apply { _, _ in }
         }

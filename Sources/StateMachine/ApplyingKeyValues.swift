@@ -81,8 +81,8 @@ extension StateMachine {
         let fits = cost == 0 || hasRoom(for: cost)
         var reader = try store.liveReader()
         var path = try TransactionPath.decide(request, &reader, current: store.currentRevision)
-        for check in [Check.puts, .ranges] {
-            if let refusal = try whyNot(request, check, &path, &reader) { return .refused(refusal) }
+        for checks in TransactionChecks.passes(membership) {
+            if let refusal = try whyNot(request, checks, &path, &reader) { return .refused(refusal) }
             path.rewind()
         }
         let operations = counts.operations
@@ -99,33 +99,35 @@ extension StateMachine {
         }
     }
 
-    private enum Check {
-        case puts
-        case ranges
-    }
-
-    /// Everything that could fail is checked along the chosen path before anything is changed: all puts, and then all ranges.
+    /// Everything that could fail is checked along the chosen path before anything is changed.
     private func whyNot(
-        _ request: TxnRequest, _ check: Check, _ path: inout TransactionPath, _ reader: inout Reader
+        _ request: TxnRequest, _ checks: TransactionChecks, _ path: inout TransactionPath, _ reader: inout Reader
     ) throws(StoreError) -> EtcdError? {
         for operation in path.take() ? request.success : request.failure {
-            switch (operation.request, check) {
-            case (.requestPut(let put), .puts):
-                if put.ignoreValue || put.ignoreLease {
-                    let current = store.currentRevision
-                    let previous = try put.key.withBytes { key throws(StoreError) in try reader.get(key, at: current) }
-                    if previous == nil { return .keyNotFound }
-                }
-                if put.lease != 0, !leases.contains(put.lease) { return .leaseNotFound }
-            case (.requestRange(let range), .ranges):
+            switch operation.request {
+            case .requestPut(let put) where checks.contains(.puts):
+                if let refusal = try whyNot(put, &reader) { return refusal }
+            case .requestRange(let range) where checks.contains(.ranges):
                 if range.revision > store.currentRevision { return .futureRevision }
                 if range.revision != 0, range.revision < store.compactRevision { return .compacted }
-            case (.requestTxn(let nested), _):
-                if let refusal = try whyNot(nested, check, &path, &reader) { return refusal }
-            case (.requestPut, _), (.requestRange, _), (.requestDeleteRange, _), (nil, _): break
+            case .requestTxn(let nested):
+                if let refusal = try whyNot(nested, checks, &path, &reader) { return refusal }
+            case .requestPut, .requestRange, .requestDeleteRange, nil: break
             }
         }
         return nil
+    }
+
+    private func whyNot(_ put: PutRequest, _ reader: inout Reader) throws(StoreError) -> EtcdError? {
+        let hasNoLease = put.lease != 0 && !leases.contains(put.lease)
+        // From 3.7 on etcd asks for the lease before it asks for the key.
+        if hasNoLease, membership.isAtLeast(3, 7) { return .leaseNotFound }
+        if put.ignoreValue || put.ignoreLease {
+            let current = store.currentRevision
+            let previous = try put.key.withBytes { key throws(StoreError) in try reader.get(key, at: current) }
+            if previous == nil { return .keyNotFound }
+        }
+        return hasNoLease ? .leaseNotFound : nil
     }
 
     /// Encodes everything of a `TxnResponse` after its header.

@@ -1,6 +1,19 @@
 import Bytes
 import EtcdAPI
 import MVCC
+import Membership
+
+/// What is looked at in one pass over a transaction: of several faults the first that is found is told.
+struct TransactionChecks: OptionSet {
+    let rawValue: UInt8
+    static let puts = TransactionChecks(rawValue: 1)
+    static let ranges = TransactionChecks(rawValue: 2)
+
+    /// Up to 3.5 etcd looks at all puts before it looks at any range, from 3.6 on at operations in their order.
+    static func passes(_ membership: Membership) -> [TransactionChecks] {
+        membership.isAtLeast(3, 6) ? [[.puts, .ranges]] : [.puts, .ranges]
+    }
+}
 
 /// The branches a transaction takes, decided once before anything is done: one flag per transaction, nested ones in the order
 /// in which their parents' chosen branches reach them.

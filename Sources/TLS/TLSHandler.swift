@@ -95,8 +95,10 @@ public final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         timer = context.eventLoop.scheduleTask(in: TimeAmount(limit)) {
             let (handler, context) = bound.value
+            // It may have been cancelled in the turn in which it is due: NIO runs it all the same.
+            guard handler.phase != .established, handler.phase != .plaintext, handler.phase != .ended else { return }
             handler.timer = nil
-            if handler.phase != .ended { handler.fail(context, .handshakeTimedOut) }
+            handler.fail(context, .handshakeTimedOut)
         }
     }
 

@@ -15,14 +15,11 @@ import socket
 import statistics
 import struct
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import releases  # noqa: E402
-from harness.daemon import Daemon, etcd, quorate  # noqa: E402
-from harness.load import fill, put_load  # noqa: E402
+from harness.load import on_each, put_load  # noqa: E402
 
 PAIRS = 9
 SECONDS = 2
@@ -85,35 +82,22 @@ def show(software, what, figures):
     )
 
 
-def measure(software, revisions, rate, folder):
-    member = Daemon(software, pathlib.Path(folder) / software.name, flags=["--quota-backend-bytes", str(8 << 30)]).start()
-    try:
-        fill(member, revisions)
-        pairs = []
-        for _ in range(PAIRS):
-            history = member.client.revision()
-            alone = put_load(member.client_port, SECONDS, rate)
-            took = processes.Value("d", 0)
-            watcher = processes.Process(target=watch, args=(member.client_port, history * 280, LONGEST_CATCH_UP, took))
-            watcher.start()
-            beside = put_load(member.client_port, SECONDS, rate)
-            watcher.join(0.1 if took.value else LONGEST_CATCH_UP)
-            watcher.terminate()
-            watcher.join()
-            pairs.append([figures[name] for name in ("per_second", "p50_ms", "p99_ms") for figures in (alone, beside)] + [took.value])
-            show(software, f"behind {history:8}", pairs[-1])
-        show(software, "medians", [statistics.median(figures) for figures in zip(*pairs)])
-    finally:
-        member.stop()
-
-
-def main():
-    revisions = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
-    rate = int(sys.argv[2]) if len(sys.argv) > 2 else 5000
-    with tempfile.TemporaryDirectory(prefix="quorate-behind-") as folder:
-        for software in [quorate(), etcd(releases.newest("3.5"))]:
-            measure(software, revisions, rate, folder)
+def measure(member, rate):
+    pairs = []
+    for _ in range(PAIRS):
+        history = member.client.revision()
+        alone = put_load(member.client_port, SECONDS, rate)
+        took = processes.Value("d", 0)
+        watcher = processes.Process(target=watch, args=(member.client_port, history * 280, LONGEST_CATCH_UP, took))
+        watcher.start()
+        beside = put_load(member.client_port, SECONDS, rate)
+        watcher.join(0.1 if took.value else LONGEST_CATCH_UP)
+        watcher.terminate()
+        watcher.join()
+        pairs.append([figures[name] for name in ("per_second", "p50_ms", "p99_ms") for figures in (alone, beside)] + [took.value])
+        show(member.software, f"behind {history:8}", pairs[-1])
+    show(member.software, "medians", [statistics.median(figures) for figures in zip(*pairs)])
 
 
 if __name__ == "__main__":
-    main()
+    on_each(measure, revisions=500_000, rate=5000)

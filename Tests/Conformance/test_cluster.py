@@ -7,8 +7,8 @@ import time
 import pytest
 
 from harness import releases
-from harness.client import Client, put_request
-from harness.cluster import Cluster, Load
+from harness.client import Client
+from harness.cluster import Cluster, Load, write
 from harness.daemon import etcd, poll, quorate
 
 # Snapshots soon, and few entries for those that are behind.
@@ -25,16 +25,6 @@ def found(daemons, reference):
         return Cluster(daemons, softwares, reference, flags).start()
 
     return make
-
-
-def write(member, count, prefix=b"k"):
-    """Puts over fifty keys."""
-    futures = [
-        member.client.start("KV/Put", put_request(b"%s%d" % (prefix, number % 50), b"%d" % number))
-        for number in range(count)
-    ]
-    for future in futures:
-        future.result()
 
 
 def test_three_members_elect_replicate_and_survive_the_leader(found):
@@ -131,12 +121,8 @@ def test_membership_as_operators_change_it(found):
 
 def test_a_follower_left_behind_gets_a_snapshot(found):
     cluster = found(quorate(), quorate(), quorate(), flags=OFTEN)
-    follower = next(each for each in cluster.members if each is not cluster.leader())
-    follower.stop()
-    write(cluster.running[0], 3000)
-    follower.start()
-    cluster.settle()
-    assert "applied snapshot" in follower.log_text()
+    follower = cluster[2]
+    cluster.leave_behind(follower, cluster[0])
     # What it received serves after a restart, too.
     follower.stop()
     follower.start()
@@ -147,17 +133,8 @@ def test_a_follower_left_behind_gets_a_snapshot(found):
 def test_mixed_with_etcd_snapshots_in_both_directions(found, reference):
     cluster = found(etcd(reference), etcd(reference), quorate(), flags=OFTEN)
     go, ours = cluster[0], cluster[2]
-    ours.stop()
-    write(go, 3000)
-    ours.start()
-    cluster.settle()
-    assert "applied snapshot" in ours.log_text()
-    cluster.lead(ours)
-    go.stop()
-    write(ours, 3000)
-    go.start()
-    cluster.settle()
-    assert "applied snapshot" in go.log_text()
+    cluster.leave_behind(ours, go)
+    cluster.leave_behind(go, ours)
     learner = cluster.add(quorate(), learner=True)
     poll(lambda: "learner" in learner.log_text() or cluster.id(learner), 10, "the learner runs")
     cluster.ctl("member", "promote", f"{cluster.id(learner):x}", member=go)

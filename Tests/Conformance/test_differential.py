@@ -5,11 +5,12 @@ A failure names its seed and the step. More of them:
 """
 
 import hashlib
+import itertools
 
 import grpc
 import pytest
 
-from harness.client import Outcome, decode
+from harness.client import Outcome, decode, operation, put_request, range_request, txn_request
 from harness.cluster import Cluster
 from harness.daemon import etcd, poll, quorate
 from harness.operations import NOSPACE, Operation, Operations
@@ -155,6 +156,20 @@ def compare(daemons, reference):
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_a_member_answers_as_etcd(compare, seed):
     compare(seed, 350)
+
+
+def test_of_several_faults_of_a_transaction_the_same_is_told(both):
+    """Releases look for them in different orders: run --line 3.6, --line 3.7."""
+    leaseless = operation(put=put_request(b"a", b"1", lease=0x77))
+    valueless = operation(put=message((1, b"b"), (5, True)))
+    both_faults = operation(put=message((1, b"c"), (3, 0x77), (5, True)))
+    future = operation(range=range_request(b"a", revision=1000))
+    faults = [leaseless, valueless, both_faults, future]
+    pairs = list(itertools.permutations(faults, 2))
+    nested = [[operation(txn=txn_request(success=[one])), other] for one, other in pairs]
+    for parts in [[both_faults], *pairs, *nested]:
+        found = both.each(lambda daemon, parts=parts: daemon.client.outcome("KV/Txn", txn_request(success=parts)))
+        assert isinstance(found.ours, Outcome) and found.ours == found.reference, parts
 
 
 def mix(daemons, reference, word, seed, steps):

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness.client import RANGE, TXN, Outcome, decode, missing, operation, put_request, range_request, txn_request
-from harness.cluster import Cluster, Load
+from harness.cluster import Cluster, Load, write
 from harness.daemon import etcd, poll, quorate
 from harness.pki import Authority
 from harness.protobuf import fields
@@ -36,21 +36,11 @@ def peer_tls(folder):
     ]  # fmt: skip
 
 
-def write(member, count):
-    for future in [member.client.start("KV/Put", put_request(b"k%d" % (number % 50), b"x" * 100)) for number in range(count)]:
-        future.result()
-
-
 @pytest.mark.parametrize("leader, behind", [(0, 1), (1, 0)])
 def test_members_speak_tls(found, tmp_path, leader, behind):
     """Streams, requests and a database, each way."""
     cluster = found("qee", flags=OFTEN + peer_tls(tmp_path / "pki"), peer_scheme="https")
-    cluster.lead(cluster[leader])
-    cluster[behind].kill()
-    write(cluster[leader], 1500)
-    cluster[behind].start()
-    cluster.settle()
-    assert "received and saved database snapshot" in cluster[behind].log_text()
+    cluster.leave_behind(cluster[behind], cluster[leader])
 
 
 def test_every_member_leads_in_turn(found):

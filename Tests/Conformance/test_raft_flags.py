@@ -1,5 +1,6 @@
 """Flags of raft and of what a member keeps: that they do what they say."""
 
+import signal
 import time
 
 import pytest
@@ -61,6 +62,46 @@ def test_changes_that_lose_the_quorum(daemons, reference):
         lone.ctl("member", "add", "absent", "--peer-urls=http://127.0.0.1:1")
         refusal = lone.ctl("--command-timeout", "1s", "member", "add", "next", "--peer-urls=http://127.0.0.1:2", fails=True)
         assert ("re-configuration failed due to not enough started members" in refusal) == (strict == "true"), refusal
+
+
+def lost(member, role, since):
+    """Whether it has given up a stream that it reads from or writes to ("reader", "writer")."""
+    lines = member.log_text(since).splitlines()
+    return any("lost TCP streaming connection with remote peer" in line and f"stream-{role}-type" in line for line in lines)
+
+
+def test_a_stream_that_is_silent_is_left_after_the_read_timeout(daemons, reference):
+    cluster = Cluster(daemons, [quorate() for _ in range(3)], reference)
+    paused, patient, other = cluster.members
+    patient.flags += ["--raft-read-timeout", "60s"]
+    cluster.start().leader()
+    starts = {each: len(each.log_text()) for each in (patient, other)}
+    paused.process.send_signal(signal.SIGSTOP)
+    poll(lambda: lost(other, "reader", starts[other]), 30, "the one with 5 s, as long as it is unless told, leaves")
+    assert not lost(patient, "reader", starts[patient])
+    paused.process.send_signal(signal.SIGCONT)
+    cluster.settle()
+
+
+def test_a_stream_that_takes_nothing_is_left_after_the_write_timeout(daemons, reference):
+    """The patient one's was full first, and is there when the other one's is given up."""
+    leaders, since, paused = {}, {}, []
+    for timeout in ("60s", "5s"):
+        softwares = [quorate() for _ in range(3)]
+        flags = ["--raft-read-timeout", "60s", "--raft-write-timeout", timeout]
+        cluster = Cluster(lambda software, folder, **options: daemons(software, timeout + folder, **options), softwares, reference, flags)
+        leader = leaders[timeout] = cluster.start()[0]
+        cluster.lead(leader)
+        since[timeout] = len(leader.log_text())
+        paused.append(cluster[1])
+        cluster[1].process.send_signal(signal.SIGSTOP)
+        # More than the kernel's buffers of a connection take (16 MiB at most).
+        for _ in range(40):
+            leader.client.call("KV/Put", put_request(b"k", b"x" * MEBIBYTE), 30)
+    poll(lambda: lost(leaders["5s"], "writer", since["5s"]), 30, "the stream is given up")
+    assert not lost(leaders["60s"], "writer", since["60s"])
+    for each in paused:
+        each.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

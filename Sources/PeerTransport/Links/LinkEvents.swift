@@ -5,10 +5,10 @@ import Raft
 public enum LinkEffect: Equatable, Sendable {
     /// Ask for a stream to read from. Answered with ``PeerLinks/dialed(_:attempt:now:_:)`` or ``PeerLinks/dialFailed(_:attempt:_:now:_:)``.
     case dial(StreamKind, attempt: UInt64, url: PeerURL)
-    /// Give a dialed stream, or the attempt, up. Nothing more is heard of it.
-    case hangUp(StreamKind, attempt: UInt64)
-    /// Close a stream that is written to. Nothing more is heard of it.
-    case closeWriter(StreamKind, stream: UInt64)
+    /// Give a dialed stream, or the attempt, up; `lost` is why a stream is given up that was wanted. Nothing more is heard of it.
+    case hangUp(StreamKind, attempt: UInt64, lost: String? = nil)
+    /// Close a stream that is written to, as above. Nothing more is heard of it.
+    case closeWriter(StreamKind, stream: UInt64, lost: String? = nil)
     /// Write a link heartbeat now.
     case heartbeat(StreamKind, stream: UInt64)
     /// Send one message with a request of its own. Answered with ``PeerLinks/posted(_:failure:now:_:)``.
@@ -59,6 +59,8 @@ public struct LinkLimits: Sendable {
 
     public init() {}
 
-    /// So that the reader, who has the same timeout, hears something in time.
-    var linkHeartbeat: Instant.Span { Instant.Span(nanoseconds: readTimeout.nanoseconds / 3) }
+    static let timedOut = "i/o timeout"
+
+    /// So that the reader hears something in time: it has the same timeout, or still the default, which is the least that is allowed.
+    var linkHeartbeat: Instant.Span { Instant.Span(nanoseconds: min(readTimeout, LinkLimits().readTimeout).nanoseconds / 3) }
 }

@@ -9,10 +9,10 @@ extension PeerLinks {
         case .waiting: dial(kind, now: now, &effects)
         case .dialing:
             effects.append(.hangUp(kind, attempt: attempt))
-            dialFailed(kind, attempt: attempt, .connection("i/o timeout"), now: now, &effects)
+            dialFailed(kind, attempt: attempt, .connection(LinkLimits.timedOut), now: now, &effects)
         case .reading:
-            effects.append(.hangUp(kind, attempt: attempt))
-            readerLost(kind, attempt: attempt, failure: .connection("i/o timeout"), now: now, &effects)
+            effects.append(.hangUp(kind, attempt: attempt, lost: LinkLimits.timedOut))
+            readerLost(kind, attempt: attempt, failure: .connection(LinkLimits.timedOut), now: now, &effects)
         case .stopped: break
         }
     }

@@ -90,8 +90,8 @@ extension PeerLinks {
             return
         }
         if attached.blockedSince != nil {
-            effects.append(.closeWriter(kind, stream: attached.stream))
-            writerLost(kind, stream: attached.stream, reason: "i/o timeout", now: now, &effects)
+            effects.append(.closeWriter(kind, stream: attached.stream, lost: LinkLimits.timedOut))
+            writerLost(kind, stream: attached.stream, reason: LinkLimits.timedOut, now: now, &effects)
         } else {
             writers[kind.rawValue].attached?.lastWrite = now
             effects.append(.heartbeat(kind, stream: attached.stream))

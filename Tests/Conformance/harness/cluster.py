@@ -7,7 +7,7 @@ import threading
 
 import grpc
 
-from .client import ALL_KEYS
+from .client import ALL_KEYS, put_request
 from .daemon import clean_environment, poll
 
 # Room enough for a machine with two cores that runs all of them.
@@ -136,6 +136,17 @@ class Cluster:
         assert len(set(hashes.values())) == 1, hashes
         return self
 
+    def leave_behind(self, behind, leader):
+        """A member is down until logs no longer have what it lacks, so the leader sends it a database. It takes a low --snapshot-count."""
+        self.lead(leader)
+        behind.stop()
+        before = len(behind.log_text())
+        write(leader, 1500)
+        behind.start()
+        self.settle()
+        text = behind.log_text(before)
+        assert "received and saved database snapshot" in text and "applied snapshot" in text, text[-4000:]
+
     def member_lists(self):
         """What every running member answers, which must be the same."""
         lists = {each.name: self.ctl("member", "list", member=each) for each in self.running}
@@ -171,6 +182,13 @@ class Cluster:
 
         poll(removed, SETTLE_SECONDS, "a member is removed", 0.5)
         self.members.remove(member)
+
+
+def write(member, count, prefix=b"k"):
+    """Puts over fifty keys, all on their way at once."""
+    requests = [put_request(b"%s%d" % (prefix, number % 50), b"%-100d" % number) for number in range(count)]
+    for future in [member.client.start("KV/Put", request) for request in requests]:
+        future.result()
 
 
 class Load(threading.Thread):

@@ -1,9 +1,13 @@
 """The load generator of the project's benchmarks, for what is measured and not tested."""
 
 import json
+import pathlib
 import subprocess
+import sys
+import tempfile
 
 from . import releases
+from .daemon import Daemon, etcd, quorate
 
 BENCH = releases.ROOT / ".build" / "release" / "quorate-bench"
 
@@ -18,3 +22,20 @@ def put_load(port, seconds, rate=None):
 def fill(member, revisions):
     while member.client.revision() < revisions:
         put_load(member.client_port, 2)
+
+
+def on_each(measure, revisions, rate):
+    """Calls measure(member, rate) with Quorate and real etcd 3.5 in turn, each with so many revisions.
+
+    What the command line gives counts more: [revisions [puts a second]].
+    """
+    given = [int(argument) for argument in sys.argv[1:]]
+    revisions, rate = given + [revisions, rate][len(given) :]
+    with tempfile.TemporaryDirectory(prefix="quorate-bench-") as folder:
+        for software in [quorate(), etcd(releases.newest("3.5"))]:
+            member = Daemon(software, pathlib.Path(folder) / software.name, flags=["--quota-backend-bytes", str(8 << 30)])
+            try:
+                fill(member.start(), revisions)
+                measure(member, rate)
+            finally:
+                member.stop()
