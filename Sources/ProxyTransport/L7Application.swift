@@ -25,6 +25,7 @@ public final class L7Application {
         calls = CallForwarder(loop: loop, balancer: balancer, upstreams: upstreams, settings: settings, plain: plain)
         balancer.observe(upstreams)
         balancer.observe(plainUpstreams)
+        balancer.observe(plain)
     }
 
     /// For `HTTPServer.make`. The application has to be kept as long as the server.
@@ -33,13 +34,14 @@ public final class L7Application {
     /// Ends long streams, so that their clients go elsewhere; short calls finish. Together with `HTTPServer.drain`.
     public func drain() {
         calls.drain()
-        plain.closeTunnels()
+        plain.drain()
     }
 
     /// Closes all connections to members, once the server is closed.
     public func close() {
         balancer.stopObserving(upstreams)
         balancer.stopObserving(plainUpstreams)
+        balancer.stopObserving(plain)
         upstreams.close()
         plainUpstreams.close()
     }

@@ -10,14 +10,23 @@ public protocol ProxyPages: AnyObject {
     func page(_ exchange: HTTPExchange) -> Bool
 }
 
+/// Something over HTTP/1.1 that goes on for as long as both sides like.
+protocol OpenEnded: AnyObject {
+    var endpoint: EndpointID? { get }
+    /// Its endpoint is not to be used any more.
+    func endpointLeft()
+    /// The proxy shuts down: its client is to go elsewhere.
+    func end()
+}
+
 /// Forwards the requests of one event loop that are not gRPC: over HTTP/1.1, whatever they came over.
-final class PlainForwarder: HTTPRouter {
+final class PlainForwarder: HTTPRouter, EndpointObserver {
     let balancer: LoopBalancer
     let upstreams: PlainUpstreams
     let settings: ForwardingSettings
     let eventLoop: any EventLoop
     private let pages: any ProxyPages
-    private var tunnels: [ObjectIdentifier: Tunnel] = [:]
+    private var openEnded: [ObjectIdentifier: any OpenEnded] = [:]
 
     init(balancer: LoopBalancer, upstreams: PlainUpstreams, settings: ForwardingSettings, pages: any ProxyPages) {
         self.balancer = balancer
@@ -33,34 +42,36 @@ final class PlainForwarder: HTTPRouter {
         let kind = PlainRequestKind(method: request.method, path: request.path, query: request.query)
         guard !(kind.isWrite && balancer.isReadOnly) else { return refuseWrite(exchange, kind) }
         if request.version == .http11, let upgrade = request.first("upgrade"), !upgrade.isEmpty { return openTunnel(exchange) }
-        PlainCall(self, exchange, kind).attempt()
+        let call = PlainCall(self, exchange, kind)
+        if call.isOpenEnded { openEnded[ObjectIdentifier(call)] = call }
+        call.attempt()
     }
 
-    // MARK: Tunnels
+    // MARK: What is open for long
 
-    /// Tunnels of one event loop. More are refused with 503.
-    private static let maximumTunnels = 1_024
+    /// Tunnels, long polls and streams of one event loop. Tunnels past it are refused with 503; each of the others has a connection to a
+    /// member, of which there are no more than ``ForwardingSettings/upstreamHTTP1Connections``.
+    private static let maximumOpenEnded = 1_024
 
     private func openTunnel(_ exchange: HTTPExchange) {
-        guard tunnels.count < Self.maximumTunnels, let id = balancer.pick(.read), let address = balancer.address(of: id) else {
-            return exchange.respond(status: 503, text: "quorate proxy: no endpoint is available\n")
+        guard openEnded.count < Self.maximumOpenEnded else {
+            return exchange.respond(status: 503, text: "quorate proxy: too many connections are open\n")
         }
-        let request = exchange.request
-        let target = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
-        var head = "\(request.method) \(target) HTTP/1.1\r\nhost: \(address.isUnixSocket ? "localhost" : address.authority)\r\n"
-        // Everything else as it came: "connection" and "upgrade" are what this is about.
-        let replaced: Set<String> = ["host", "content-length", "transfer-encoding"]
-        for field in request.fields where !replaced.contains(field.name) { head += "\(field.name): \(field.value)\r\n" }
-        if !request.body.isEmpty { head += "content-length: \(request.body.count)\r\n" }
-        let bytes = Array((head + "\r\n").utf8) + request.body
-        let tunnel = Tunnel(balancer, id, exchange, head: bytes, note(of: exchange)) { [weak self] in
-            self?.tunnels[ObjectIdentifier($0)] = nil
-        }
-        tunnels[ObjectIdentifier(tunnel)] = tunnel
-        tunnel.open(address, timeout: settings.http2.connectTimeout, address.isSecure ? upstreams.security?.http1(address) : nil)
+        let tunnel = Tunnel(self, exchange)
+        openEnded[ObjectIdentifier(tunnel)] = tunnel
+        tunnel.attempt()
     }
 
-    func closeTunnels() { for tunnel in Array(tunnels.values) { tunnel.close() } }
+    func ended(_ user: any OpenEnded) { openEnded[ObjectIdentifier(user)] = nil }
+
+    func endpointLeft(_ id: EndpointID, _ reason: LeaveReason) {
+        for user in Array(openEnded.values) where user.endpoint == id { user.endpointLeft() }
+    }
+
+    func endpointRemoved(_ id: EndpointID) {}
+
+    /// Ends what has no end of its own, so that its clients go elsewhere.
+    func drain() { for user in Array(openEnded.values) { user.end() } }
 
     func note(of exchange: HTTPExchange) -> RequestNote? {
         guard let tell = settings.requestEnded else { return nil }
@@ -83,14 +94,14 @@ final class PlainForwarder: HTTPRouter {
 }
 
 /// One request on its way to a member, held by the connection that carries it and by the exchange.
-final class PlainCall: HTTP1ResponseReceiver {
+final class PlainCall: HTTP1ResponseReceiver, OpenEnded {
     private let forwarder: PlainForwarder
     private let exchange: HTTPExchange
     private let kind: PlainRequestKind
     private var rule = RetryRule()
     private var tried: [EndpointID] = []
     private var connection: HTTP1ClientConnection?
-    private var endpoint: EndpointID?
+    private(set) var endpoint: EndpointID?
     private var address: EndpointAddress?
     private var began: UInt64 = 0
     private var firstByteAt: UInt64 = 0
@@ -115,6 +126,9 @@ final class PlainCall: HTTP1ResponseReceiver {
         exchange.onCancel = { [self] in cancelled() }
         exchange.onWritable = { [self] in connection?.setReading(true) }
     }
+
+    /// Of what speaks of one member, the snapshot, its client wants the rest.
+    var isOpenEnded: Bool { kind.streams && !kind.isMemberSpecific }
 
     private var now: UInt64 { forwarder.eventLoop.now.uptimeNanoseconds }
 
@@ -188,11 +202,14 @@ final class PlainCall: HTTP1ResponseReceiver {
                 kind.isWrite
                     ? "the member was lost while it worked on the request, which may or may not have taken effect"
                     : "the member was lost")
-        case .breakOff:
-            note?.brokenOff()
-            exchange.abort()
-            release()
+        case .breakOff: breakOff()
         }
+    }
+
+    private func breakOff() {
+        note?.brokenOff()
+        exchange.abort()
+        release()
     }
 
     private func respondUnavailable(_ text: String) {
@@ -271,16 +288,29 @@ final class PlainCall: HTTP1ResponseReceiver {
     // MARK: The end
 
     private func cancelled() {
+        abandonAttempt()
+        release()
+    }
+
+    private func abandonAttempt() {
         pause?.cancel()
         let carrying = connection
         endAttempt(.abandoned)
         carrying?.abandon()
-        release()
+    }
+
+    /// Its failure says whether anything was sent.
+    func endpointLeft() { connection?.close() }
+
+    func end() {
+        abandonAttempt()
+        if rule.passedOn { breakOff() } else { respondUnavailable("shutting down") }
     }
 
     /// The exchange holds this call by its closures, and the other way round.
     private func release() {
         note?.finish()
+        forwarder.ended(self)
         exchange.onCancel = nil
         exchange.onWritable = nil
     }

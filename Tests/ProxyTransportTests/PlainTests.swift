@@ -78,28 +78,121 @@ private final class Received: ChannelInboundHandler, Sendable {
         #expect(read.hasPrefix("HTTP/1.1 200 OK\r\n"))
     }
 
-    /// A member that speaks no HTTP after the upgrade: it sends back what it gets, in capitals.
+    // MARK: Upgrades
+
+    private static let upgrade =
+        "GET /v3/watch HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\r\n"
+
+    /// A member that the test plays with a handler of its own.
+    private func member(
+        _ group: any EventLoopGroup, _ make: @escaping @Sendable () -> any ChannelInboundHandler & Sendable
+    ) throws -> Int {
+        let channel = try ServerBootstrap(group: group).childChannelInitializer { $0.pipeline.addHandler(make()) }
+            .bind(host: "127.0.0.1", port: 0).wait()
+        return channel.localAddress?.port ?? 0
+    }
+
+    /// A client whose upgrade has been answered by a member that sends back what it gets, in capitals.
+    private func upgraded(_ rig: ProxyRig) throws -> (any Channel, Received) {
+        let (channel, received) = try connect(to: rig.target.address, rig.group)
+        try channel.writeAndFlush(ByteBuffer(string: Self.upgrade)).wait()
+        try rig.waitUntil("the head comes back") { received.text.contains("SEC-WEBSOCKET-KEY: K\r\n\r\n") }
+        return (channel, received)
+    }
+
     @Test func anUpgradeJoinsClientAndMemberByteByByte() throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { try? group.syncShutdownGracefully() }
-        let member = try ServerBootstrap(group: group).childChannelInitializer { channel in
-            channel.pipeline.addHandler(Shouting())
-        }.bind(host: "127.0.0.1", port: 0).wait()
-        let rig = try ProxyRig([], extra: [member.localAddress?.port ?? 0])
-        let (channel, received) = try connect(to: rig.target.address, rig.group)
-        let request =
-            "GET /v3/watch HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\r\n"
-        try channel.writeAndFlush(ByteBuffer(string: request)).wait()
-        try rig.waitUntil("the head comes back") { received.text.contains("SEC-WEBSOCKET-KEY: K\r\n") }
+        let rig = try ProxyRig([], extra: [member(group) { Shouting() }])
+        let (channel, received) = try upgraded(rig)
         #expect(received.text.contains("CONNECTION: UPGRADE\r\n"))
         #expect(received.text.contains("UPGRADE: WEBSOCKET\r\n"))
         let long = String(repeating: "abcdefgh", count: 100_000)
         try channel.writeAndFlush(ByteBuffer(string: long + "end")).wait()
         try rig.waitUntil("all of it comes back") { received.text.hasSuffix("END") }
-        #expect(received.text.hasSuffix(long.uppercased() + "END"))
+        let isWhole = received.text.hasSuffix(long.uppercased() + "END")
+        #expect(isWhole)
         // The member's end is the client's.
         try channel.writeAndFlush(ByteBuffer(string: "\0")).wait()
         try channel.closeFuture.wait()
+    }
+
+    /// One that refuses connections, one that swallows them, and a member.
+    @Test func anUpgradeThatReachedNobodyGoesToAnother() throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let silent = SilentEndpoint()
+        let rig = try ProxyRig([nil], extra: [silent.port, member(group) { Shouting() }]) {
+            $0.http2.connectTimeout = .milliseconds(100)
+        }
+        for _ in 0..<4 {
+            let (channel, _) = try upgraded(rig)
+            try channel.close().wait()
+        }
+    }
+
+    @Test func anUpgradeThatWaitsForAnEndpointThatIsLeftGoesToAnother() throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let silent = SilentEndpoint()
+        let rig = try ProxyRig([], extra: [silent.port, member(group) { Shouting() }]) { $0.http2.connectTimeout = .seconds(60) }
+        // Both are chosen in turn.
+        let clients = try (0..<2).map { _ in try connect(to: rig.target.address, rig.group) }
+        for (channel, _) in clients { try channel.writeAndFlush(ByteBuffer(string: Self.upgrade)).wait() }
+        try rig.waitUntil("one is answered") { clients.contains { !$0.1.text.isEmpty } }
+        try rig.leave(0, .unreachable)
+        try rig.waitUntil("both are answered") { clients.allSatisfy { $0.1.text.contains("UPGRADE: WEBSOCKET\r\n") } }
+    }
+
+    @Test func anUpgradeThatNobodyTakesIsAnswered() throws {
+        let silent = SilentEndpoint()
+        let rig = try ProxyRig([], extra: [silent.port]) { $0.http2.connectTimeout = .seconds(60) }
+        let (channel, received) = try connect(to: rig.target.address, rig.group)
+        try channel.writeAndFlush(ByteBuffer(string: Self.upgrade)).wait()
+        for _ in 0..<5 { try rig.loop.scheduleTask(in: .milliseconds(5)) {}.futureResult.wait() }
+        #expect(received.text.isEmpty)
+        try rig.drainProxy()
+        try rig.waitUntil("an answer") { received.text.hasSuffix("quorate proxy: shutting down\n") }
+        #expect(received.text.hasPrefix("HTTP/1.1 503 "))
+    }
+
+    /// What a client and a member say to each other is theirs: it can only be ended.
+    @Test(arguments: [LeaveReason.hung, .failing, nil])
+    func aTunnelEndsWithItsEndpointAndWithTheProxy(reason: LeaveReason?) throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let rig = try ProxyRig([], extra: [member(group) { Shouting() }])
+        let (channel, _) = try upgraded(rig)
+        if let reason { try rig.leave(0, reason) } else { try rig.drainProxy() }
+        try channel.closeFuture.wait()
+    }
+
+    // MARK: Long polls
+
+    /// Its client is told by the connection's end, asks again, and comes to a better member.
+    @Test(arguments: ["/v2/keys/a?wait=true", "/v3/watch"], [LeaveReason.hung, .failing, nil])
+    func aLongPollBreaksOffWithItsEndpointAndWithTheProxy(target: String, reason: LeaveReason?) throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let rig = try ProxyRig([], extra: [member(group) { Promising() }])
+        let (channel, received) = try connect(to: rig.target.address, rig.group)
+        try channel.writeAndFlush(ByteBuffer(string: "GET \(target) HTTP/1.1\r\nhost: x\r\n\r\n")).wait()
+        try rig.waitUntil("the head") { received.text.hasPrefix("HTTP/1.1 200 OK\r\n") }
+        if let reason { try rig.leave(0, reason) } else { try rig.drainProxy() }
+        try channel.closeFuture.wait()
+        // No last chunk: it is not whole.
+        #expect(!received.text.hasSuffix("0\r\n\r\n"))
+    }
+}
+
+/// Answers with the head of a long poll, and nothing more.
+private final class Promising: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: head)), promise: nil)
     }
 }
 

@@ -310,6 +310,9 @@ final class ProxyRig {
         try loop.submit { [balancer] in balancer.value.leave(EndpointID(rawValue: index), reason) }.wait()
     }
 
+    /// What the proxy does first when it shuts down.
+    func drainProxy() throws { try loop.submit { [application] in application.value.drain() }.wait() }
+
     /// Has a member say GOAWAY and wait for its streams.
     func drain(_ index: Int) { _ = servers[index].drain(deadline: .seconds(60)) }
 
