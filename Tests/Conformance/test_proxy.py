@@ -1,5 +1,6 @@
 """Clients of the proxy while the members behind it are killed, hung and replaced."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import grpc
 import pytest
 from harness.client import WATCH, Client, put_request, range_request
-from harness.daemon import etcd, quorate
+from harness.daemon import etcd, poll, quorate
 from harness.goaway import Dismissing
 from harness.relay import Network
 from harness.protobuf import decode, embedded, message
@@ -27,18 +28,18 @@ def network():
 @pytest.fixture
 def trio(request, daemons, reference):
     # Relays stand in the way only where something is to be cut: a connection to a dead member is refused otherwise.
-    network = request.getfixturevalue("network") if "network" in request.fixturenames else None
+    cuts = request.node.callspec.params.get("fault") == "cut off"
+    network = request.getfixturevalue("network") if cuts else None
     return Trio(daemons, etcd(reference) if request.param == "etcd" else quorate(), network)
 
 
 WITH_ETCD_AND_QUORATE = pytest.mark.parametrize("trio", ["etcd", "quorate"], indirect=True)
-#: The same in less time, for what differs little between the two.
-WITH_ETCD_AT_LEAST = pytest.mark.parametrize("trio", ["etcd", pytest.param("quorate", marks=pytest.mark.slow)], indirect=True)
 
 
 @pytest.fixture
 def proxy(trio, tmp_path):
-    proxy = Proxy(tmp_path / "proxy", trio.urls, ["--probe-interval", "500ms", "--probe-timeout", "500ms"]).start()
+    flags = ["--probe-interval", "500ms", "--probe-timeout", "500ms", "--refresh-interval", "1s"]
+    proxy = Proxy(tmp_path / "proxy", trio.urls, flags).start().wait_for_all()
     yield proxy
     proxy.kill()
 
@@ -178,60 +179,72 @@ class Load:
         assert min(self.reads, self.writes, self.renewals) > 10
 
 
-@WITH_ETCD_AND_QUORATE
-def test_members_are_killed_one_after_another(trio, proxy):
+# MARK: What happens to members: breaks one, and mends it in the end. The network is there where something is to be cut.
+
+
+@contextlib.contextmanager
+def killed(trio, member, network):
     trio.software.require_sound_kills()
-    load = Load(proxy.endpoint)
-    for member in list(trio.members):
-        time.sleep(1)
-        member.kill()
-        time.sleep(1)
-        member.spawn()
-        member.wait_ready()
-    load.stop().check(trio.members[0].client, faults=3)
+    member.kill()
+    yield
+    member.spawn()
 
 
-@WITH_ETCD_AT_LEAST
-def test_members_hang_one_after_another(trio, proxy):
-    load = Load(proxy.endpoint)
+@contextlib.contextmanager
+def hung(trio, member, network):
+    member.process.send_signal(signal.SIGSTOP)
+    yield
+    member.process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def cut_off(trio, member, network):
+    """From clients and from the other members, without a word on any connection."""
+    network.cut_off(member)
+    # Its own port is no part of the network: what it says there shows that it hears nothing of the others.
+    assert not isinstance(member.client.outcome("KV/Range", range_request(b"a"), timeout=1), bytes)
+    yield
+    network.heal()
+
+
+@contextlib.contextmanager
+def stopped(trio, member, network):
+    """In good order: it says GOAWAY, finishes what it has begun and ends its streams."""
+    member.stop()
+    yield
+    member.spawn()
+
+
+@contextlib.contextmanager
+def replaced(trio, member, network):
+    """By a new one with an empty directory and other ports: in the end none is left that the proxy was told of."""
+    trio.replace(member)
+    yield
+
+
+FAULTS = {"killed": killed, "hung": hung, "cut off": cut_off, "stopped": stopped, "replaced": replaced}
+
+
+def one_after_another(trio, proxy, fault, network=None):
+    """Each member of the trio is broken once, for longer than the proxy takes to see it, and mended before the next one is."""
     for member in list(trio.members):
         time.sleep(1)
-        member.process.send_signal(signal.SIGSTOP)
-        time.sleep(3)
-        member.process.send_signal(signal.SIGCONT)
-        member.wait_ready()
+        with fault(trio, member, network):
+            url = member.advertised_client_url
+            poll(lambda: proxy.states().get(url) != "serving", 10, proxy.states)  # noqa: B023
+            time.sleep(1)
+        proxy.wait_for_all()
+
+
+@WITH_ETCD_AND_QUORATE
+@pytest.mark.parametrize("fault", FAULTS)
+def test_clients_do_not_notice_what_happens_to_members(request, trio, proxy, fault):
+    load = Load(proxy.endpoint)
+    one_after_another(trio, proxy, FAULTS[fault], request.getfixturevalue("network") if fault == "cut off" else None)
     load.stop().check(trio.members[0].client, faults=3)
 
 
 @WITH_ETCD_AND_QUORATE
-def test_members_are_cut_off_one_after_another(trio, proxy, network):
-    """From clients and from each other, without a word on any connection."""
-    load = Load(proxy.endpoint)
-    for member in list(trio.members):
-        time.sleep(1)
-        network.cut_off(member)
-        time.sleep(2)
-        # Its own port is no part of the network: what it says there shows that it hears nothing of the others.
-        assert not isinstance(member.client.outcome("KV/Range", range_request(b"a"), timeout=1), bytes)
-        network.heal()
-        member.wait_ready()
-    load.stop().check(trio.members[0].client, faults=3)
-
-
-@WITH_ETCD_AND_QUORATE
-def test_members_stop_in_good_order_one_after_another(trio, proxy):
-    """They say GOAWAY, finish what they have begun and end their streams."""
-    load = Load(proxy.endpoint)
-    for member in list(trio.members):
-        time.sleep(1)
-        member.stop()
-        time.sleep(0.5)
-        member.spawn()
-        member.wait_ready()
-    load.stop().check(trio.members[0].client, faults=3)
-
-
-@WITH_ETCD_AT_LEAST
 def test_members_say_goaway_again_and_again(trio, tmp_path):
     """In the middle of everything, and with requests on their way: those are nobody's, and go to somebody else, writes as well."""
     relays = [Dismissing(member.client_port) for member in trio.members]
@@ -252,10 +265,9 @@ def test_members_say_goaway_again_and_again(trio, tmp_path):
             relay.close()
 
 
-@WITH_ETCD_AT_LEAST
+@WITH_ETCD_AND_QUORATE
 def test_replies_as_long_as_are_held_survive_kills(trio, proxy):
     """The limit is 1 MiB, prefix and all: members die in the middle of such replies and their clients do not notice."""
-    trio.software.require_sound_kills()
     value = bytes(range(256)) * 4095
     trio.members[0].client.put(b"long", value)
     finished, failures, reads = threading.Event(), [], [0, 0, 0, 0]
@@ -274,25 +286,9 @@ def test_replies_as_long_as_are_held_survive_kills(trio, proxy):
     for thread in threads:
         thread.start()
     try:
-        for member in list(trio.members):
-            time.sleep(0.7)
-            member.kill()
-            time.sleep(0.7)
-            member.spawn()
-            member.wait_ready()
+        one_after_another(trio, proxy, killed)
     finally:
         finished.set()
         for thread in threads:
             thread.join(30)
     assert failures == [] and min(reads) > 10, (failures, reads)
-
-
-@WITH_ETCD_AT_LEAST
-@pytest.mark.slow
-def test_all_members_are_replaced_one_after_another(trio, proxy):
-    load = Load(proxy.endpoint)
-    for member in list(trio.members):
-        time.sleep(1)
-        trio.replace(member)
-        time.sleep(6)
-    load.stop().check(trio.members[0].client, faults=3)
