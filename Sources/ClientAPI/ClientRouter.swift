@@ -84,7 +84,7 @@ public final class ClientRouter: GRPCRouter {
             return maintenance.handler(procedure)
         case .maintenanceSnapshot: return SnapshotHandler(member, snapshotDuration, behavesAsMinor: behavesAsMinor)
         case .healthCheck, .healthList, .healthWatch: return health.handler(procedure)
-        case .authStatus: return maintenance.handler(procedure)
+        case .authStatus, .authenticate: return maintenance.handler(procedure)
         default: return unavailable
         }
     }
@@ -120,7 +120,7 @@ extension Procedure {
     }
 }
 
-/// Procedures whose service exists and whose turn has not come: authentication, locks and elections.
+/// Procedures whose service exists and whose turn has not come: users and roles, locks and elections.
 final class UnimplementedService: GRPCStreamHandler {
     func received(_ message: UnsafeRawBufferPointer, on stream: GRPCStream) {
         stream.finish(GRPCStatus(.unimplemented, "quorate: \(stream.path) is not supported yet"))

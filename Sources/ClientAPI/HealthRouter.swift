@@ -189,10 +189,11 @@ public final class HealthRouter: HTTPRouter {
     }
 
     private func version(_ exchange: HTTPExchange) {
-        let cluster = member.published.status.membership.clusterVersion.map(\.description) ?? "not_decided"
+        let decided = member.published.status.membership.clusterVersion?.description
+        let storage = pages.behavesAsMinor < 6 ? "" : ",\"storage\":\"\(decided ?? "unknown")\""
         // Quorate's own version has a field of its own, by which members know each other; tools and etcd's members read the others.
         let own = member.published.status.isLeaving ? "" : ",\"quorate\":\"\(pages.version)\""
-        let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(cluster)\"\(own)}"
+        let body = "{\"etcdserver\":\"\(pages.etcdVersion)\",\"etcdcluster\":\"\(decided ?? "not_decided")\"\(storage)\(own)}"
         exchange.respond(status: 200, fields: [HTTPField("content-type", "application/json")] + crossOrigin(exchange), text: body)
     }
 

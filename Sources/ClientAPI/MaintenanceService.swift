@@ -18,6 +18,8 @@ final class MaintenanceService {
     private lazy var keyValueHashes = UnaryHandler { [unowned self] in hashKeyValues($0, $1) }
     private lazy var leaderMoves = UnaryHandler { [unowned self] in moveLeader($0, $1) }
     private lazy var downgrades = UnaryHandler { [unowned self] in downgrade($0, $1) }
+    /// Clients that were given a user all the same go on without one then.
+    private let authentications = UnaryHandler { $1.refuse(.authNotEnabled) }
     private lazy var authStatuses = UnaryHandler { [unowned self] in authStatus($0, $1) }
 
     init(_ member: LoopMember, _ limits: ClientLimits, _ metrics: ClientMetrics) {
@@ -35,6 +37,7 @@ final class MaintenanceService {
         case .maintenanceMoveLeader: leaderMoves
         case .maintenanceDowngrade: downgrades
         case .authStatus: authStatuses
+        case .authenticate: authentications
         default: statuses
         }
     }
@@ -152,20 +155,32 @@ final class MaintenanceService {
     private func downgrade(_ message: UnsafeRawBufferPointer, _ stream: GRPCStream) {
         let request: DowngradeRequest
         do { request = try DowngradeRequest(decoding: message) } catch { return stream.refuseMalformed(error) }
-        let membership = member.published.status.membership
-        let isUnderWay = membership.downgrade?.isEnabled ?? false
-        if request.action == .cancel {
-            return isUnderWay ? setDowngrade(false, "", stream) : stream.refuse(.noInflightDowngrade)
+        switch request.action {
+        case .cancel: member.whenCurrent(serializable: false, stream) { [unowned self] in cancelDowngrade(stream) }
+        case .validate, .enable:
+            guard let target = DowngradeTarget(request.version) else { return stream.refuse(.wrongDowngradeVersionFormat) }
+            member.whenCurrent(serializable: false, stream) { [unowned self] in
+                downgrade(to: target, enables: request.action == .enable, stream)
+            }
+        case .unrecognized: stream.finish(GRPCStatus(.unknown, "etcdserver: unknown method"))
         }
-        guard let target = DowngradeTarget(request.version) else { return stream.refuse(.wrongDowngradeVersionFormat) }
+    }
+
+    private func downgrade(to target: DowngradeTarget, enables: Bool, _ stream: GRPCStream) {
+        let membership = member.published.status.membership
         guard let version = membership.clusterVersion else { return stream.refuse(.clusterVersionUnavailable) }
         // One minor release at a time is all that is ever allowed.
         guard target.major == version.major, target.minor == version.minor - 1 else {
             return stream.refuse(.invalidDowngradeTargetVersion)
         }
-        if isUnderWay { return stream.refuse(.downgradeInProcess) }
-        if request.action == .enable { return setDowngrade(true, "\(target.major).\(target.minor).0", stream) }
-        stream.answer(DowngradeResponse(header: member.headerWithRevision, version: version.description))
+        if membership.downgrade?.isEnabled ?? false { return stream.refuse(.downgradeInProcess) }
+        if enables { setDowngrade(true, "\(target.major).\(target.minor).0", stream) } else { answerDowngrade(stream) }
+    }
+
+    private func cancelDowngrade(_ stream: GRPCStream) {
+        if member.published.status.membership.downgrade?.isEnabled ?? false { return setDowngrade(false, "", stream) }
+        // From 3.6 on that there is nothing to cancel is no error.
+        if limits.behavesAsMinor >= 6 { answerDowngrade(stream) } else { stream.refuse(.noInflightDowngrade) }
     }
 
     private func setDowngrade(_ enabled: Bool, _ version: String, _ stream: GRPCStream) {
@@ -174,9 +189,15 @@ final class MaintenanceService {
         member.submit(.propose(payload: request.encoded(), id: request.header!.id, afterCompaction: false)) {
             [unowned self] answer in
             guard case .applied(.response) = answer else { return stream.answer(answer) }
-            let version = member.published.status.membership.clusterVersion.map(\.description) ?? ""
-            stream.answer(DowngradeResponse(header: member.headerWithRevision, version: version))
+            answerDowngrade(stream)
         }
+    }
+
+    /// With the cluster's version, which is told with three numbers up to 3.5 and with two from 3.6 on.
+    private func answerDowngrade(_ stream: GRPCStream) {
+        let version = member.published.status.membership.clusterVersion
+        let text = version.map { limits.behavesAsMinor >= 6 ? "\($0.major).\($0.minor)" : $0.description } ?? ""
+        stream.answer(DowngradeResponse(header: member.headerWithRevision, version: text))
     }
 }
 

@@ -80,6 +80,11 @@ class TestGet:
         both.run("get", "a", "-w", "nothing")
         both.run("get", "a", "--unknown-flag")
 
+    def test_with_a_user_where_there_are_none(self, both):
+        """Scripts pass one whatever the cluster; etcdctl goes on without when it is told that authentication is off."""
+        both.run("put", "a", "1", "--user", "root:secret", status=0)
+        both.run("get", "a", "--user", "root", "--password", "secret", status=0)
+
 
 class TestPutAndDelete:
     def test_put(self, both):

@@ -1,5 +1,6 @@
 """Clusters that go from one line of etcd releases to the next and back, with real etcd of these lines where ETCD_REFERENCE_DIR has them."""
 
+import itertools
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from harness import releases, web
 from harness.cluster import Cluster, Load, write
 from harness.daemon import etcd, poll, quorate
-from harness.protobuf import message
+from harness.protobuf import fields, message
 
 # Of Maintenance.Downgrade.
 VALIDATE, ENABLE, CANCEL = range(3)
@@ -136,3 +137,28 @@ def test_databases_are_sent_both_ways(daemons, line, leader, behind):
         each.start()
     cluster.settle()
     assert len(cluster.member_lists()) == 3
+
+
+@pytest.mark.parametrize("line", ["3.5", "3.6", "3.7"])
+def test_downgrades_are_answered_as_by_etcd(daemons, line):
+    members = [daemons(software(kind, line), kind).start() for kind in "eq"]
+    for each in members:
+        poll(lambda each=each: versions(each) == line + ".0", 20, "the cluster's version is decided")
+
+    def pages():
+        """But for releases and Quorate's own field."""
+        found = [json.loads(web.request(each.client_port, "/version").body) for each in members]
+        return [{name: value for name, value in page.items() if name not in ("etcdserver", "quorate")} for page in found]
+
+    # The storage version follows the cluster's some time later.
+    poll(lambda: pages()[0] == pages()[1], 20, pages)
+
+    def answer(member, action, target):
+        outcome = member.client.outcome("Maintenance/Downgrade", message((1, action), (2, target)))
+        return dict(fields(outcome))[2] if isinstance(outcome, bytes) else outcome
+
+    below = b"3.%d" % (int(line[2:]) - 1)
+    targets = [b"", b"x", b"3", b"3.x", b"4.0", line.encode(), b"3.3", below, below + b".0", below + b".9"]
+    for action, target in [*itertools.product([VALIDATE, 7], targets), (ENABLE, b"3.1"), (CANCEL, b""), (CANCEL, b"x")]:
+        expected, found = (answer(each, action, target) for each in members)
+        assert expected == found, (action, target)
