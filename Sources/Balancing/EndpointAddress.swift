@@ -40,7 +40,12 @@ public struct EndpointAddress: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(scheme.rawValue)://\(authority)" }
 
     /// The host is this machine only: `localhost`, 127.0.0.0/8 or ::1.
-    public var isLoopback: Bool { isUnixSocket || host == "localhost" || host.hasPrefix("127.") || host == "::1" }
+    public var isLoopback: Bool {
+        isUnixSocket || host == "localhost" || host == "::1" || Self.loopbackNetwork?.matches(self) ?? false
+    }
+
+    /// By number: a name may begin with "127." too.
+    private static let loopbackNetwork = AddressPattern("127.0.0.0/8")
 
     /// Reads `HOST:PORT`, `HOST` or a URL with one of the four schemes, as etcd's clients take endpoints.
     /// - Parameter defaultScheme: for an endpoint without one.

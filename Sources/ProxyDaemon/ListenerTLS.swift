@@ -1,3 +1,4 @@
+import Balancing
 import Configuration
 import HTTP2
 import NIOCore
@@ -73,12 +74,13 @@ extension ProxyConfiguration {
                 "--cert \(memberSecurity.certificateFile) has the common name \"\(name)\": every client of the proxy would act under "
                     + "that name. Use a certificate without one, --mode tcp, or --allow-shared-identity")
         }
-        if let url = listenClientURLs.first(where: { !$0.isSecure && !$0.isUnixSocket && !Self.isLoopback($0.host) }) {
+        let isOpen: (EndpointURL) -> Bool = { url in
+            !url.isSecure && !url.isUnixSocket && !EndpointAddress(scheme: .http, host: url.host, port: 0).isLoopback
+        }
+        if let url = listenClientURLs.first(where: isOpen) {
             throw .settings(
                 "with --allow-shared-identity a plaintext listener must be a loopback address or a unix socket, and \(url) is not"
             )
         }
     }
-
-    private static func isLoopback(_ host: String) -> Bool { host == "localhost" || host.hasPrefix("127.") || host == "::1" }
 }

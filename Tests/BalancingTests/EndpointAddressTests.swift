@@ -26,6 +26,18 @@ struct EndpointAddressTests {
         #expect(try !EndpointAddress(parsing: "http://a:1", defaultScheme: .https).isSecure)
     }
 
+    /// What has a loopback address's first letters is somebody else's name.
+    @Test func loopbackAddresses() throws {
+        for text in ["127.0.0.1:1", "127.9.9.9", "localhost:1", "[::1]:1", "unix:/a"] {
+            #expect(try EndpointAddress(parsing: text).isLoopback, "\(text)")
+        }
+        for text in [
+            "127.example:1", "127.0.0.1.example", "10.127.0.1", "0.0.0.0:1", "[::]:1", "localhost.example:1", "128.0.0.1",
+        ] {
+            #expect(try !EndpointAddress(parsing: text).isLoopback, "\(text)")
+        }
+    }
+
     @Test func patterns() throws {
         let address = try EndpointAddress(parsing: "10.1.2.3:2379")
         let named = try EndpointAddress(parsing: "etcd-1.zone-a.example:2379")

@@ -55,4 +55,38 @@ import Testing
         }
         #expect(scripts[0].requests == 1)
     }
+
+    /// Without knowing what was said nothing can be said again: the stream ends between two messages, on which its client resumes.
+    @Test(arguments: ["/v3electionpb.Election/Observe", "/unknown.Service/Method"])
+    func aStreamThatCannotGoOnElsewhereEndsWithUnavailable(path: String) throws {
+        let scripts = [MemberScript(.talk), MemberScript(.talk)]
+        let rig = try ProxyRig(scripts)
+        let stream = try rig.open(path, [1])
+        try rig.waitUntil("the stream is answered") { stream.messages == 1 }
+        let at = scripts[0].requests == 1 ? 0 : 1
+        try rig.leave(UInt32(at), .failing)
+        try rig.waitUntil("the stream has ended") { stream.isOver }
+        #expect(stream.status == GRPCCode.unavailable.rawValue)
+        #expect(scripts[1 - at].requests == 0)
+    }
+
+    /// A member's answer that is no watch response: what it meant cannot be followed, and the client resumes from what it has seen.
+    @Test func aWatchWhoseMemberIsNotUnderstoodEndsWithUnavailable() throws {
+        let rig = try ProxyRig([MemberScript(.talk)])
+        let stream = try rig.open("/etcdserverpb.Watch/Watch", [0x0A, 0])
+        try rig.waitUntil("the stream has ended") { stream.isOver }
+        #expect(stream.status == GRPCCode.unavailable.rawValue && stream.messages == 0)
+    }
+
+    @Test(arguments: [LeaveReason.failing, .noLeader, .learner, .corrupt, .removed])
+    func aStreamLeavesAnEndpointThatAnswersButIsNotFit(reason: LeaveReason) throws {
+        let scripts = [MemberScript(.talk), MemberScript(.talk)]
+        let rig = try ProxyRig(scripts)
+        let (stream, at) = try openStream(rig, scripts)
+        try rig.leave(UInt32(at), reason)
+        try rig.waitUntil("the member hears of it") { scripts[at].resets == [HTTP2ErrorCode.cancel] }
+        try rig.send([2], on: stream)
+        try rig.waitUntil("the stream is answered again") { stream.messages == 2 }
+        #expect(!stream.isOver)
+    }
 }

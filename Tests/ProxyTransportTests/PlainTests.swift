@@ -60,12 +60,67 @@ private final class Received: ChannelInboundHandler, Sendable {
         }
     }
 
+    /// One after the other they need no more than one; ports were used up otherwise.
     @Test func aConnectionToAMemberIsUsedAgain() throws {
-        let rig = try ProxyRig([MemberScript(.answer)])
-        for number in 0..<5 {
-            let answer = try ask(rig, "GET /v2/keys/\(number) HTTP/1.1\r\nhost: x\r\n\r\n", until: "/v2/keys/\(number)? ")
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let seen = Counts()
+        let rig = try ProxyRig([], extra: [member(group) { Counting(seen) }])
+        for _ in 0..<5 {
+            let answer = try ask(rig, "GET /v2/keys/a HTTP/1.1\r\nhost: x\r\n\r\n", until: "\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 204 No Content\r\n"))
+        }
+        #expect(seen.requests == 5)
+        #expect(seen.connections == 1)
+    }
+
+    /// Whatever it asks for: a member that refuses connections has done nothing.
+    @Test(arguments: ["GET /v2/keys/a", "PUT /v2/keys/a", "POST /v3/kv/put", "POST /v3/maintenance/status"])
+    func whatReachedNobodyGoesToAnother(request: String) throws {
+        let rig = try ProxyRig([nil, MemberScript(.answer)])
+        for _ in 0..<4 {
+            let answer = try ask(rig, request + " HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc", until: "? abc")
             #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
         }
+    }
+
+    /// The member takes the request, and ends the connection.
+    @Test(arguments: [
+        ("GET /v2/keys/a", true), ("POST /v3/kv/range", true), ("PUT /v2/keys/a", false), ("POST /v3/kv/put", false),
+        ("POST /v3/kv/txn", false), ("POST /v3/maintenance/defragment", false), ("POST /v3/maintenance/status", false),
+    ])
+    func onlyReadsAreRepeated(request: String, isRepeated: Bool) throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let (bad, good) = (Counts(), Counts())
+        let rig = try ProxyRig([], extra: [member(group) { Counting(bad, answers: false) }, member(group) { Counting(good) }])
+        for _ in 0..<4 {
+            let (channel, received) = try connect(to: rig.target.address, rig.group)
+            let text = request + " HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
+            try channel.writeAndFlush(ByteBuffer(string: text)).wait()
+            try rig.waitUntil("an answer") { received.text.hasSuffix("\r\n\r\n") || received.text.hasSuffix("}\n") }
+            try channel.close().wait()
+            #expect(received.text.hasPrefix("HTTP/1.1 204 ") || (!isRepeated && received.text.hasPrefix("HTTP/1.1 503 ")))
+        }
+        // Both are chosen in turn.
+        #expect(isRepeated ? good.requests == 4 : (bad.requests, good.requests) == (2, 2))
+    }
+
+    /// RFC 9110, section 7.6.1, and what etcd's old proxy added.
+    @Test func fieldsOfOneConnectionGoNoFurther() throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let seen = Counts()
+        let rig = try ProxyRig([], extra: [member(group) { Counting(seen) }])
+        let own = ["keep-alive: 5", "proxy-authorization: p", "te: gzip", "trailer: t", "x-mine: 1", "proxy-connection: x"]
+        let others = ["authorization: token", "x-other: 2", "accept: */*"]
+        let fields = (["connection: keep-alive, X-Mine", "x-forwarded-for: 10.0.0.9"] + own + others).joined(separator: "\r\n")
+        _ = try ask(rig, "GET /v2/keys/a HTTP/1.1\r\nhost: x\r\n\(fields)\r\n\r\n", until: "\r\n\r\n")
+        let lines = seen.text.split(separator: "\r\n").map { $0.lowercased() }
+        for field in others { #expect(lines.contains(field)) }
+        for field in own { #expect(!lines.contains { $0.hasPrefix(field.prefix { $0 != ":" } + ":") }, "\(field)") }
+        #expect(lines.contains("x-forwarded-for: 10.0.0.9, 127.0.0.1"))
+        #expect(!lines.contains("host: x"))
     }
 
     @Test func readOnlyRefusesWritesAsEtcdsOldProxyDid() throws {
@@ -182,6 +237,40 @@ private final class Received: ChannelInboundHandler, Sendable {
         try channel.closeFuture.wait()
         // No last chunk: it is not whole.
         #expect(!received.text.hasSuffix("0\r\n\r\n"))
+    }
+}
+
+/// What a member has seen, for the test's thread.
+private final class Counts: Sendable {
+    private let state = Mutex((connections: 0, text: ""))
+    var connections: Int { state.withLock { $0.connections } }
+    var text: String { state.withLock { $0.text } }
+    /// Requests come whole here.
+    var requests: Int { text.ranges(of: "HTTP/1.1\r\n").count }
+    func connected() { state.withLock { $0.connections += 1 } }
+    func received(_ text: String) { state.withLock { $0.text += text } }
+}
+
+/// Answers each request with nothing, or ends the connection.
+private final class Counting: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+    private let seen: Counts
+    private let answers: Bool
+
+    init(_ seen: Counts, answers: Bool = true) {
+        self.seen = seen
+        self.answers = answers
+    }
+
+    func channelActive(context: ChannelHandlerContext) { seen.connected() }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let text = String(buffer: unwrapInboundIn(data))
+        seen.received(text)
+        guard text.hasSuffix("\r\n\r\n") || text.hasSuffix("abc") else { return }
+        guard answers else { return context.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 204 No Content\r\n\r\n")), promise: nil)
     }
 }
 

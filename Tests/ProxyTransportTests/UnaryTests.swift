@@ -25,16 +25,54 @@ import Testing
         #expect(scripts.map(\.requests).reduce(0, +) == Self.calls)
     }
 
-    /// A read is answered whatever the other member does.
-    @Test(arguments: [Behaviour.refuse, .reset, .halfReply, .unavailable])
-    func readsSurviveAMember(that behaves: Behaviour) throws {
+    /// A read is answered whatever the other member does; a transaction that only reads is one.
+    @Test(arguments: [Behaviour.refuse, .reset, .halfReply, .unavailable], [false, true])
+    func readsSurviveAMember(that behaves: Behaviour, isTransaction: Bool) throws {
         let bad = MemberScript(behaves)
         let rig = try ProxyRig([bad, MemberScript(.answer)])
+        let get = RangeRequest(key: [1])
+        let transaction = TxnRequest(success: [RequestOp(request: .requestRange(get))])
         for _ in 0..<Self.calls {
-            let reply = try rig.call(Self.range, RangeRequest(key: [1]).encoded())
+            let reply =
+                isTransaction
+                ? try rig.call("/etcdserverpb.KV/Txn", transaction.encoded()) : try rig.call(Self.range, get.encoded())
             #expect(reply == .message([1]))
         }
         #expect(bad.requests > 0)
+    }
+
+    /// What speaks of one member is that member's alone, though most of it only reads: another's answer would be about something else.
+    @Test(arguments: [
+        "Status", "Hash", "HashKV", "MoveLeader", "Defragment", "Alarm", "Snapshot",
+    ])
+    func whatSpeaksOfOneMemberIsNotAskedOfAnother(name: String) throws {
+        for behaves in [Behaviour.reset, .halfReply, .unavailable] {
+            let bad = MemberScript(behaves)
+            let good = MemberScript(.answer)
+            let rig = try ProxyRig([bad, good])
+            var answered = 0
+            for _ in 0..<Self.calls {
+                if case .message = try rig.call("/etcdserverpb.Maintenance/" + name) { answered += 1 }
+            }
+            #expect(bad.requests == Self.calls / 2 && good.requests == Self.calls / 2, "\(behaves)")
+            #expect(answered == good.requests, "\(behaves)")
+        }
+    }
+
+    /// Only from a member that will not answer any more: one that fails others' requests may still answer this one.
+    @Test(arguments: [(LeaveReason.failing, false), (.noLeader, false), (.hung, true), (.unreachable, true)])
+    func whatSpeaksOfOneMemberWaitsForItsAnswer(reason: LeaveReason, isEnded: Bool) throws {
+        let script = MemberScript(.hang)
+        let rig = try ProxyRig([script])
+        let reply = rig.start("/etcdserverpb.Maintenance/Defragment", [], timeout: isEnded ? .seconds(10) : .milliseconds(300))
+        try rig.waitUntil("the member has it") { script.requests == 1 }
+        try rig.leave(0, reason)
+        switch try reply.wait() {
+        case .status(let status): #expect(isEnded && status.code == .unavailable, "\(status)")
+        case .failed(.timedOut, _): #expect(!isEnded)
+        case let other: Issue.record("\(other)")
+        }
+        #expect(script.requests == 1)
     }
 
     /// What may have been done is never done again.
