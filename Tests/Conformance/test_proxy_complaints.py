@@ -10,7 +10,7 @@ import time
 import grpc
 import pytest
 from harness import web
-from harness.client import WATCH, Client
+from harness.client import PUT, WATCH, Client, put_request
 from harness.daemon import etcd, poll
 from harness.protobuf import decode, embedded, message
 
@@ -61,11 +61,17 @@ class Stream:
         self._thread.join(10)
 
 
-def watch(client, key=b"a", **options):
-    """A watch stream whose watch has been created."""
-    numbers = {"watch_id": 7, "fragment": 8}
+def open_watch(client, key=b"a", **options):
+    """A watch stream whose watch has been asked for."""
+    numbers = {"watch_id": 7, "fragment": 8, "start_revision": 3}
     stream = Stream(client, "Watch/Watch", WATCH)
     stream.send(embedded(1, message((1, key), *((numbers[name], value) for name, value in options.items()))))
+    return stream
+
+
+def watch(client, key=b"a", **options):
+    """A watch stream whose watch has been created."""
+    stream = open_watch(client, key, **options)
     created = stream.next()
     assert created["created"] and created.get("watch_id", 0) == options.get("watch_id", 0), created
     return stream
@@ -88,6 +94,34 @@ def test_a_restarted_member_is_found_again_and_watches_go_on(member, proxy):
         with Stream(client, "Lease/LeaseKeepAlive", {2: "id", 3: "ttl"}) as keepers:
             keepers.send(message((1, lease)))
             assert keepers.next() == {"id": lease, "ttl": 30}
+
+
+def test_a_proxy_that_is_there_before_its_members_serves_when_they_come(daemons, proxies, reference):
+    """19562: a proxy that never got beyond its start."""
+    member = daemons(etcd(reference), "late")
+    proxy = proxies([member.client_url], mode="http")
+    proxy.start_without_waiting()
+    poll(lambda: answers(proxy) and proxy.states() == {member.client_url: "down"}, 10, proxy.log_tail)
+    with Client(proxy.endpoint) as client:
+        refused = client.outcome("KV/Range", b"\x0a\x01a", timeout=1)
+        assert refused.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+        with open_watch(client) as stream:
+            member.start()
+            revision = poll(lambda: put_if_possible(client), 15, proxy.states)
+            assert stream.next()["created"]
+            assert [event["kv"]["mod_revision"] for event in stream.next()["events"]] == [revision]
+
+
+def answers(proxy):
+    try:
+        return web.request(proxy.pages, "/livez").status == 200
+    except OSError:
+        return False
+
+
+def put_if_possible(client):
+    outcome = client.outcome("KV/Put", put_request(b"a", b"1"))
+    return isinstance(outcome, bytes) and decode(outcome, PUT)["header"]["revision"]
 
 
 def test_a_proxy_without_members_waits_and_does_not_spin(member, proxy):

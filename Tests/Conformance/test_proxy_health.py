@@ -60,6 +60,7 @@ def test_a_member_without_leader_serves_what_it_can(daemons, proxies, reference)
     proxy = proxies(trio.urls, "--policy", "round-robin", "--connect-timeout", "300ms", mode="http").start()
     proxy.wait_for_all()
     with Client(proxy.endpoint) as client:
+        assert client.outcome("grpc.health.v1.Health/Check", b"") == b"\x08\x01"
         for member in trio.members[:2]:
             member.kill()
         left = trio.urls[2]

@@ -1,7 +1,9 @@
 """Settings of the proxy in http mode that bound what it does, at values of their own and in a real process."""
 
 import contextlib
+import http.server
 import json
+import threading
 import time
 
 import grpc
@@ -152,3 +154,66 @@ def test_connections_to_a_member_are_as_many_as_given(member, proxies):
         revision = client.put(b"a", b"1")["header"]["revision"]
         for stream in streams:
             assert next(stream)["events"][0]["kv"]["mod_revision"] == revision
+
+
+class Pages(threading.Thread):
+    """Answers every request over HTTP/1.1 with `status`, and counts them."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        pages = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):  # noqa: N802
+                pages.asked += 1
+                self.send_response(pages.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.status, self.asked = 200, 0
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.start()
+
+    def run(self):
+        self.server.serve_forever(0.05)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_probes_count_up_and_down_as_given(proxies):
+    """So many failed ones in a row until an endpoint is left, and so many passed ones until it is taken back."""
+    pages = Pages()
+    try:
+        flags = ["--probe", "http", "--probe-fall", 6, "--probe-rise", 5, "--probe-interval", "100ms", "--refresh-interval", "0"]
+        proxy = proxies([pages.url], *flags, mode="http")
+        proxy.start_without_waiting()
+        proxy.wait_for_all(1)
+        for status, state, least in ((500, "down", 6), (200, "serving", 5)):
+            before = pages.asked
+            pages.status = status
+            poll(lambda state=state: proxy.states() == {pages.url: state}, 15, proxy.states, 0.01)
+            # One may have been under way, and some more been asked until it was looked at.
+            assert pages.asked - before >= least - 1, (status, pages.asked - before)
+        assert endpoints(proxy)[pages.url]["failed"] == 0
+    finally:
+        pages.close()
+
+
+def test_streams_of_a_connection_are_as_many_as_given(member, proxies):
+    """More than that wait at the client, which was told how many there may be."""
+    proxy = started(proxies, [member.client_url], "--max-concurrent-streams", "2", "--refresh-interval", "0")
+    with Client(proxy.endpoint) as client, contextlib.ExitStack() as stack:
+        for _ in range(2):
+            assert next(stack.enter_context(client.watch(b"a")))["created"]
+        assert client.outcome("KV/Range", range_request(b"a"), timeout=1).code == "DEADLINE_EXCEEDED"
+        assert proxy.in_flight() == {member.client_url: 2}
+        stack.close()
+        client.range(b"a")

@@ -87,11 +87,15 @@ def test_pages_and_status(trio, proxies, reference):
     proxy = proxies(trio.urls).start()
     proxy.wait_for_all()
     assert web.request(proxy.pages, "/health").text == '{"health":"true","reason":""}'
-    assert web.request(proxy.pages, "/readyz").status == 200
+    assert web.request(proxy.pages, "/readyz").status == web.request(proxy.pages, "/livez").status == 200
     assert sorted(json.loads(web.request(proxy.pages, "/v2/config/local/proxy").text)["endpoints"]) == sorted(trio.urls)
-    assert web.request(proxy.pages, "/v2/config/local/proxy", "POST").status == 405
+    refused = web.request(proxy.pages, "/v2/config/local/proxy", "POST")
+    assert (refused.status, refused.headers["allow"]) == (405, "GET")
     page = json.loads(web.request(proxy.pages, "/proxy/endpoints").text)
     assert [each["version"] for each in page["endpoints"]] == [reference.version] * 3
+    # What one could tell from others by: who leads, how far each has come, what each is short of.
+    assert sorted(each["is_leader"] for each in page["endpoints"]) == [False, False, True]
+    assert all(each["applied_index"] >= 3 and each["raft_term"] and each["member_id"] and each["alarms"] == [] for each in page["endpoints"])
     families = web.metrics(proxy.pages)
     assert families["quorate_proxy_endpoint_serving"][2]['{endpoint="%s"}' % trio.urls[0]] == 1
     assert web.request(proxy.pages, "/nothing").status == 404
@@ -117,12 +121,25 @@ def test_older_members_are_probed(daemons, proxies, version, probe):
     proxy.wait_for_all(1)
 
 
-def test_the_proxy_does_not_forward_to_itself(daemons, proxies, reference):
+@pytest.mark.parametrize("mode", ["http", "tcp"])
+def test_the_proxy_does_not_forward_to_itself(daemons, proxies, reference, mode):
+    """Not even when there is nobody else: 3580 went round in circles until it had nothing left."""
     member = daemons(etcd(reference), "member").start()
-    proxy = proxies([])
+    proxy = proxies([], "--policy", "round-robin", "--refresh-interval", "0", mode=mode)
     proxy.endpoints = [f"http://127.0.0.1:{proxy.port}", f"http://localhost:{proxy.port}", member.client_url]
     proxy.start()
     poll(lambda: sorted(proxy.states().values()) == ["forbidden", "forbidden", "serving"], 5, proxy.states)
+    with Client(proxy.endpoint) as client:
+        for number in range(6):
+            client.put(b"a", b"%d" % number)
+    member.kill()
+    poll(lambda: proxy.states()[member.client_url] == "down", 5, proxy.states)
+    taken = lambda: web.metrics(proxy.pages)["quorate_proxy_client_connections_accepted_total"][2][""]  # noqa: E731
+    before = taken()
+    with Client(proxy.endpoint) as client:
+        assert not isinstance(client.outcome("KV/Range", b"\x0a\x01a", timeout=1), bytes)
+    # Its own connection, and where the proxy ends that at once as many as the client tries; in a circle they would be thousands.
+    assert taken() - before <= 100
 
 
 @pytest.mark.parametrize("command", [["gateway", "start"], ["grpc-proxy", "start", "--data-dir=gp"]])

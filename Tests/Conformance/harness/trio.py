@@ -108,6 +108,10 @@ class Proxy:
         """How many requests and streams are at each endpoint."""
         return self._by_endpoint("in_flight")
 
+    def received(self):
+        """How many bytes have come from each endpoint; counted twice a second."""
+        return self._by_endpoint("received_bytes_total")
+
     def _by_endpoint(self, metric, labels=""):
         samples = web.metrics(self.pages)["quorate_proxy_endpoint_" + metric][2]
         found = [(re.fullmatch(r'\{endpoint="([^"]*)"' + labels + r"\}", name), value) for name, value in samples.items()]
