@@ -8,8 +8,9 @@ extension HTTP2ClientSession {
         nghttp2_option_set_no_auto_window_update(options, 1)
         nghttp2_option_set_no_closed_streams(options, 1)
         var library: OpaquePointer?
-        let made = nghttp2_session_client_new2(
-            &library, ClientLibraryCallbacks.shared.pointer, Unmanaged.passUnretained(self).toOpaque(), options)
+        let made = nghttp2_session_client_new3(
+            &library, ClientLibraryCallbacks.shared.pointer, Unmanaged.passUnretained(self).toOpaque(), options,
+            pool.libraryMemory.functions)
         nghttp2_option_del(options)
         precondition(made == 0, "libnghttp2 could not make a session: out of memory")
         let settings = [
@@ -29,7 +30,7 @@ extension HTTP2ClientSession {
 
     fileprivate func headersBegan(_ frame: UnsafePointer<nghttp2_frame>) {
         openHead = nil
-        guard let pointer = nghttp2_session_get_stream_user_data(library, frame.pointee.hd.stream_id) else { return }
+        guard let pointer = streamInUse.find(frame.pointee.hd.stream_id, library) else { return }
         openHead = Unmanaged<HTTP2ClientStream>.fromOpaque(pointer)
     }
 
@@ -71,7 +72,7 @@ extension HTTP2ClientSession {
     }
 
     private func responseEnded(_ id: Int32) {
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         withClientStream(pointer) { finishResponse($0) }
     }
 
@@ -85,7 +86,7 @@ extension HTTP2ClientSession {
 
     fileprivate func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
         uncreditedOnConnection += bytes.count
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         withClientStream(pointer) { stream in
             if !stream.resetHere { stream.receiver?.responseBody(bytes, on: stream) }
         }
@@ -97,7 +98,7 @@ extension HTTP2ClientSession {
         let header = frame.pointee.hd
         switch UInt32(header.type) {
         case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue:
-            guard let pointer = nghttp2_session_get_stream_user_data(library, header.stream_id) else { return }
+            guard let pointer = streamInUse.find(header.stream_id, library) else { return }
             withClientStream(pointer) { stream in
                 stream.progress = .sent
                 if header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 { stream.requestSent = true }
@@ -107,7 +108,7 @@ extension HTTP2ClientSession {
     }
 
     fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         let (index, end) = withClientStream(pointer) { ($0.indexInSession, Self.end(of: $0, code)) }
         closeStream(at: index, end)
     }

@@ -99,6 +99,11 @@ public final class HTTP2ClientConnection: ChannelInboundHandler, HTTP2ClientSess
         session.owner = self
     }
 
+    deinit {
+        session.owner = nil
+        timer?.cancel()
+    }
+
     public var openStreams: Int { session.openStreams }
     /// Whether ``open(_:_:)`` would take a request.
     public var canOpen: Bool { !isClosing && !hasEnded && session.canOpen }
@@ -112,9 +117,9 @@ public final class HTTP2ClientConnection: ChannelInboundHandler, HTTP2ClientSess
 
     /// Connects. To be called once.
     public func connect(_ security: ClientTransportSecurity? = nil) {
-        timer = DelayedCall(output.eventLoop, configuration.connectTimeout) { [weak self] in
-            guard let self else { return }
-            self.closeNow(.connectTimedOut, "no connection within \(self.configuration.connectTimeout)")
+        // Unowned: the timer is cancelled before the connection goes away, and weak references make every retain of it slow.
+        timer = DelayedCall(output.eventLoop, configuration.connectTimeout) { [unowned self] in
+            closeNow(.connectTimedOut, "no connection within \(configuration.connectTimeout)")
         }
         let bound = NIOLoopBound(self, eventLoop: output.eventLoop)
         var bootstrap = ClientBootstrap(group: output.eventLoop)
@@ -178,10 +183,11 @@ public final class HTTP2ClientConnection: ChannelInboundHandler, HTTP2ClientSess
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isClosing else { return }
         isReading = true
-        keepalive.readSomething(now: output.now)
+        let now = output.now
+        keepalive.readSomething(now: now)
         let buffer = unwrapInboundIn(data)
         do throws(HTTP2SessionError) {
-            try buffer.withBorrowedBytes { bytes throws(HTTP2SessionError) in try session.receive(bytes) }
+            try buffer.withBorrowedBytes { bytes throws(HTTP2SessionError) in try session.receive(bytes, now: now) }
         } catch {
             closeNow(.protocolError, "HTTP/2: \(error)")
         }
@@ -267,8 +273,8 @@ public final class HTTP2ClientConnection: ChannelInboundHandler, HTTP2ClientSess
             delay = askAgainAfter
         case .giveUp: return closeNow(.pingTimedOut, "no answer to a ping within \(configuration.pingTimeout)")
         }
-        timer = DelayedCall(output.eventLoop, .nanoseconds(Int64(clamping: delay))) { [weak self] in
-            if let self, !self.hasEnded, !self.isClosing { self.keepaliveStep() }
+        timer = DelayedCall(output.eventLoop, .nanoseconds(Int64(clamping: delay))) { [unowned self] in
+            if !hasEnded, !isClosing { keepaliveStep() }
         }
     }
 

@@ -37,14 +37,13 @@ extension HTTP2ClientSession {
 
     private func submitChanged() {
         // Closing a stream tells its receiver, which may open another one: those wait for the next round.
-        let streams = changed
-        changed = spareChanged
-        for stream in streams where stream.belongs(to: self) {
+        swap(&changed, &spareChanged)
+        for index in spareChanged.indices where spareChanged[index].belongs(to: self) {
+            let stream = spareChanged[index]
             stream.changeNoted = false
             if !stream.resetHere { submit(stream) }
         }
-        spareChanged = streams
-        spareChanged.removeAll(keepingCapacity: streams.capacity <= Self.streamsKeptRoomFor)
+        spareChanged.removeAll(keepingCapacity: spareChanged.capacity <= Self.streamsKeptRoomFor)
     }
 
     private func submit(_ stream: HTTP2ClientStream) {

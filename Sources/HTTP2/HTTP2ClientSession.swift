@@ -15,7 +15,8 @@ protocol HTTP2ClientSessionOwner: AnyObject {
 public final class HTTP2ClientSession {
     let configuration: HTTP2ClientConfiguration
     let pool: HTTP2ClientStreamPool
-    weak var owner: (any HTTP2ClientSessionOwner)?
+    /// Unowned: a connection clears this before it goes away, and weak references make every retain of it slow.
+    unowned(unsafe) var owner: (any HTTP2ClientSessionOwner)?
 
     /// An idle session keeps room for so many streams in its tables; a burst of more gives the memory back.
     static let streamsKeptRoomFor = 256
@@ -36,6 +37,9 @@ public final class HTTP2ClientSession {
     var fellBelow: [HTTP2ClientStream] = []
     /// The stream whose header block has begun and not ended. Unmanaged: `streams` holds it, and closing it clears this.
     var openHead: Unmanaged<HTTP2ClientStream>?
+    /// When the last bytes came, in nanoseconds of the event loop's clock.
+    public internal(set) var now: UInt64 = 0
+    var streamInUse = StreamInUse()
     var uncreditedOnConnection = 0
     var outputNoted = false
     var sawSettings = false
@@ -143,9 +147,10 @@ public final class HTTP2ClientSession {
 
     // MARK: Bytes in
 
-    func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2SessionError) {
+    func receive(_ bytes: UnsafeRawBufferPointer, now: UInt64) throws(HTTP2SessionError) {
         guard let library else { throw .closed }
         guard let start = bytes.baseAddress else { return }
+        self.now = now
         bytesReceived += bytes.count
         enterLibrary()
         defer { leaveLibrary() }
@@ -208,14 +213,14 @@ public final class HTTP2ClientSession {
 
     /// Ends the stream here, tells its receiver, and gives the object back to the pool.
     func closeStream(at index: Int, _ end: ClientStreamEnd) {
-        let last = streams.count - 1
-        if index != last {
-            streams.swapAt(index, last)
-            streams[index].indexInSession = index
-        }
         // The only reference from here on, unless somebody keeps the stream.
         var stream = streams.removeLast()
+        if index < streams.count {
+            stream.indexInSession = index
+            swap(&stream, &streams[index])
+        }
         if openHead?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { openHead = nil }
+        streamInUse.forget(stream.number)
         if stream.progress == .waiting { waitingStreams -= 1 }
         stream.owner = nil
         let receiver = stream.receiver
@@ -259,10 +264,11 @@ public final class HTTP2ClientSession {
     }
 }
 
-/// Stream objects that are free for the next request, for all client connections of one event loop.
+/// Stream objects and memory that are free for the next request, for all client connections of one event loop.
 public final class HTTP2ClientStreamPool {
     private var free: [HTTP2ClientStream] = []
     private let limit: Int
+    let libraryMemory = LibraryMemory()
 
     public init(limit: Int = 1_024) { self.limit = limit }
 

@@ -53,6 +53,8 @@ public final class HTTP2ClientStream {
     public var responseHead: HeaderBlock { response }
     /// The response's trailers, from `responseEnded` until the stream closes.
     public var trailers: HeaderBlock { responseTrailers }
+    /// When the last bytes came on its connection, in nanoseconds of the event loop's clock; 0 once the stream is closed.
+    public var receivedAt: UInt64 { owner?._withUnsafeGuaranteedRef { $0.now } ?? 0 }
     public var responseHasBegun: Bool { responseBegan }
     /// The whole response has arrived.
     public var responseHasEnded: Bool { responseIsComplete }
@@ -107,7 +109,12 @@ public final class HTTP2ClientStream {
 
     func headerReceived(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, limit: Int) {
         guard !headTooLarge else { return }
-        headTooLarge = !(responseBegan ? responseTrailers : response).append(name: name, value: value, limit: limit)
+        // Not one call on either of the two: that would retain it, for every field.
+        if responseBegan {
+            headTooLarge = !responseTrailers.append(name: name, value: value, limit: limit)
+        } else {
+            headTooLarge = !response.append(name: name, value: value, limit: limit)
+        }
     }
 
     /// Back to the state of a new object, but for the memory of the buffers.

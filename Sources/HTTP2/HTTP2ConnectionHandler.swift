@@ -42,6 +42,11 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
         session.owner = self
     }
 
+    deinit {
+        session.owner = nil
+        cancelTimers()
+    }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
@@ -63,10 +68,14 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
     private func connectionEnded() {
         guard context != nil else { return }
         context = nil
-        for timer in [keepaliveTimer, settingsTimer, headTimer, closeTimer] { timer?.cancel() }
-        (keepaliveTimer, settingsTimer, headTimer, closeTimer) = (nil, nil, nil, nil)
+        cancelTimers()
         loop.remove(self)
         session.abandon()
+    }
+
+    private func cancelTimers() {
+        for timer in [keepaliveTimer, settingsTimer, headTimer, closeTimer] { timer?.cancel() }
+        (keepaliveTimer, settingsTimer, headTimer, closeTimer) = (nil, nil, nil, nil)
     }
 
     // MARK: Reading
@@ -157,8 +166,9 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
     // MARK: Timers
 
     private func schedule(_ delay: Duration, _ body: @escaping (HTTP2ConnectionHandler) -> Void) -> DelayedCall {
-        DelayedCall(loop.eventLoop, delay) { [weak self] in
-            if let self, self.context != nil { body(self) }
+        // Unowned: every timer is cancelled before the connection goes away, and weak references make every retain of it slow.
+        DelayedCall(loop.eventLoop, delay) { [unowned self] in
+            if context != nil { body(self) }
         }
     }
 
@@ -209,6 +219,7 @@ final class HTTP2ConnectionHandler: ChannelInboundHandler, HTTP2SessionOwner, Se
         // Streams that the client opened before it read the notice arrive before its answer to this ping.
         session.ping(PingPayload.draining)
         flushOutput()
+        guard context != nil else { return }
         closeTimer?.cancel()
         closeTimer = schedule(loop.configuration.lingerTimeout) { handler in
             handler.session.finishDraining()

@@ -34,7 +34,8 @@ public final class HTTP2Session {
     let sink: any HTTP2RequestSink
     let pool: HTTP2StreamPool
     let counters: CounterSet<ServerCounter>
-    weak var owner: (any HTTP2SessionOwner)?
+    /// Unowned: a connection clears this before it goes away, and weak references make every retain of it slow.
+    unowned(unsafe) var owner: (any HTTP2SessionOwner)?
 
     /// An idle session keeps room for so many streams in its tables; a burst of more gives the memory back.
     static let streamsKeptRoomFor = 256
@@ -55,6 +56,7 @@ public final class HTTP2Session {
     var openBlock: Int32?
     /// When the last bytes came, in nanoseconds of the event loop's clock.
     public internal(set) var now: UInt64 = 0
+    var streamInUse = StreamInUse()
     var pings: PingEnforcement
     var resets: TokenBucket
     var controlFrames: TokenBucket
@@ -196,17 +198,17 @@ public final class HTTP2Session {
     /// Ends the stream here, tells its sink, and gives the object back to the pool.
     func closeStream(at index: Int, _ end: StreamEnd) {
         endStream(streams[index], end)
-        // From here on the array holds the only reference, unless somebody keeps the stream.
-        let last = streams.count - 1
-        if index != last {
-            streams.swapAt(index, last)
-            streams[index].indexInSession = index
+        // The only reference from here on, unless somebody keeps the stream.
+        var stream = streams.removeLast()
+        if index < streams.count {
+            stream.indexInSession = index
+            swap(&stream, &streams[index])
         }
-        if isKnownUniquelyReferenced(&streams[last]) {
-            pool.give(streams.removeLast())
+        if isKnownUniquelyReferenced(&stream) {
+            pool.give(stream)
         } else {
             // Whoever holds it must not keep the sink's object alive through it.
-            streams.removeLast().attachment = nil
+            stream.attachment = nil
         }
         if streams.isEmpty, streams.capacity > Self.streamsKeptRoomFor { streams = [] }
     }
@@ -216,6 +218,7 @@ public final class HTTP2Session {
         keptInput -= stream.keptInput
         if openHead?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { (openHead, openBlock) = (nil, stream.number) }
         stream.owner = nil
+        streamInUse.forget(stream.number)
         counters.add(.streamsOpen, -1)
         if end != .finished { counters.add(.streamsReset) }
         if stream.announced { sink(of: stream).streamClosed(stream, end) }

@@ -11,8 +11,9 @@ extension HTTP2Session {
         // Resets are counted here, against the clock that is handed in.
         nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)
         var library: OpaquePointer?
-        let made = nghttp2_session_server_new2(
-            &library, LibraryCallbacks.shared.pointer, Unmanaged.passUnretained(self).toOpaque(), options)
+        let made = nghttp2_session_server_new3(
+            &library, LibraryCallbacks.shared.pointer, Unmanaged.passUnretained(self).toOpaque(), options,
+            pool.libraryMemory.functions)
         nghttp2_option_del(options)
         precondition(made == 0, "libnghttp2 could not make a session: out of memory")
         let settings = [
@@ -45,7 +46,9 @@ extension HTTP2Session {
         stream.indexInSession = streams.count
         streams.append(stream)
         // Unretained: `streams` holds it until the library closes the stream, or the session is abandoned.
-        nghttp2_session_set_stream_user_data(library, id, Unmanaged.passUnretained(stream).toOpaque())
+        let pointer = Unmanaged.passUnretained(stream).toOpaque()
+        nghttp2_session_set_stream_user_data(library, id, pointer)
+        streamInUse.note(id, pointer)
         openHead = Unmanaged.passUnretained(stream)
         counters.add(.streamsOpened)
         counters.add(.streamsOpen)
@@ -92,11 +95,11 @@ extension HTTP2Session {
 
     /// The library answers a frame with RST_STREAM. Without a stream nothing else would limit how many of these wait to be sent.
     fileprivate func invalidFrameReceived(_ id: Int32) {
-        if nghttp2_session_get_stream_user_data(library, id) == nil { resetHappened() }
+        if streamInUse.find(id, library) == nil { resetHappened() }
     }
 
     private func requestEnded(_ id: Int32) {
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         withStream(pointer) { stream in
             stream.requestIsComplete = true
             if stream.announced, !stream.resetByServer { sink(of: stream).requestEnded(stream) }
@@ -105,7 +108,7 @@ extension HTTP2Session {
 
     fileprivate func bodyReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
         uncreditedOnConnection += bytes.count
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         withStream(pointer) { stream in
             if stream.announced, !stream.resetByServer { sink(of: stream).requestBody(bytes, on: stream) }
         }
@@ -150,7 +153,7 @@ extension HTTP2Session {
     }
 
     private func responseSent(_ id: Int32) {
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         let requestIsOpen = withStream(pointer) { stream in
             stream.responseEnded = true
             return !stream.requestIsComplete
@@ -163,12 +166,12 @@ extension HTTP2Session {
 
     /// The library resets streams for the client's errors; those that it never opened were counted as they arrived.
     private func resetSent(_ id: Int32, _ code: UInt32) {
-        guard code != HTTP2ErrorCode.noError, let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard code != HTTP2ErrorCode.noError, let pointer = streamInUse.find(id, library) else { return }
         if !withStream(pointer, { $0.resetByServer }) { resetHappened() }
     }
 
     fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
-        guard let pointer = nghttp2_session_get_stream_user_data(library, id) else { return }
+        guard let pointer = streamInUse.find(id, library) else { return }
         let (index, finished) = withStream(pointer) { ($0.indexInSession, $0.responseEnded && code == HTTP2ErrorCode.noError) }
         closeStream(at: index, finished ? .finished : .reset(code: code))
     }

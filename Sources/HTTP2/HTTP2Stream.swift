@@ -91,6 +91,8 @@ public final class HTTP2Stream {
     public var id: Int32 { number }
     /// The session while the stream is open, nil afterwards.
     public var session: HTTP2Session? { owner?.takeUnretainedValue() }
+    /// When the last bytes came on its connection, in nanoseconds of the event loop's clock; 0 once the stream is closed.
+    public var receivedAt: UInt64 { owner?._withUnsafeGuaranteedRef { $0.now } ?? 0 }
     public var head: HeaderBlock { requestHead }
     /// The first value of the request's field `name`, lent while the stream is open.
     public func header(_ name: StaticString) -> UnsafeRawBufferPointer? { requestHead.first(name) }
@@ -287,11 +289,12 @@ public final class HTTP2Stream {
     }
 }
 
-/// Stream objects that are free for the next request, for all connections of one event loop.
+/// Stream objects and memory that are free for the next request, for all connections of one event loop.
 public final class HTTP2StreamPool {
     private var free: [HTTP2Stream] = []
     private let limit: Int
     private let counters: CounterSet<ServerCounter>
+    let libraryMemory = LibraryMemory()
 
     init(limit: Int = 1_024, counters: CounterSet<ServerCounter>) {
         self.limit = limit
@@ -310,4 +313,7 @@ public final class HTTP2StreamPool {
         stream.prepareForReuse()
         free.append(stream)
     }
+
+    /// Lets go of all of them, and of what their sinks have left with them.
+    func removeAll() { free = [] }
 }

@@ -10,10 +10,14 @@ protocol FlushableConnection: AnyObject {
 public final class LoopOutput {
     public let eventLoop: any EventLoop
     private var dirty: [any FlushableConnection] = []
+    /// Empty; keeps the memory of the list that was worked off last.
+    private var spareDirty: [any FlushableConnection] = []
     private var flushScheduled = false
     /// The buffer that output is gathered in before its size is known. Empty between flushes.
     private var scratch: ByteBuffer
     private var isGathering = false
+
+    private static let connectionsKeptRoomFor = 1_024
 
     /// Room for a burst of several hundred small replies, and small enough that the allocator reuses it: from 128 KiB on glibc maps
     /// fresh pages for every buffer, which costs more than filling them.
@@ -43,8 +47,11 @@ public final class LoopOutput {
     public func flushPending() {
         while !dirty.isEmpty, !isGathering {
             let connections = dirty
-            dirty.removeAll(keepingCapacity: true)
+            dirty = spareDirty
+            spareDirty = []
             for connection in connections { connection.flushOutput() }
+            spareDirty = consume connections
+            spareDirty.removeAll(keepingCapacity: spareDirty.capacity <= Self.connectionsKeptRoomFor)
         }
     }
 

@@ -93,6 +93,7 @@ public final class ServerLoop {
     private func tellIfDrained() {
         guard connections.isEmpty, let promise = whenDrained else { return }
         whenDrained = nil
+        streamPool.removeAll()
         promise.succeed()
     }
 

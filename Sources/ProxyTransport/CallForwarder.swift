@@ -74,12 +74,15 @@ final class CallForwarder: HTTP2RequestSink {
     func inputReleased(_ stream: HTTP2Stream) {}
 
     func streamClosed(_ stream: HTTP2Stream, _ end: StreamEnd) {
-        guard let call = stream.application as? ForwardedCall else { return }
-        call.clientClosed(end)
-        if call is UnaryCall { stream.releaseApplicationIfShared() } else { stream.application = nil }
+        (stream.application as? ForwardedCall)?.clientClosed(end)
+        // Without a reference of its own here, which would count as somebody who still uses it.
+        if stream.application is UnaryCall { stream.releaseApplicationIfShared() } else { stream.application = nil }
     }
 
-    func readCompleted() { unfinished.readCompleted() }
+    func readCompleted() {
+        unfinished.readCompleted()
+        balancer.endBurst()
+    }
 
     func note(of stream: HTTP2Stream) -> RequestNote? {
         guard let tell = settings.requestEnded else { return nil }

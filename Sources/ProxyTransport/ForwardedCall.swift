@@ -10,8 +10,9 @@ import NIOCore
 /// One gRPC call on its way through the proxy: the client's stream, and the attempt at a member. What differs between unary calls and
 /// streams is in the subclasses. Confined to the event loop of both connections.
 class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
-    /// Unowned: the forwarder outlives its loop's calls, being held by every session as its sink.
-    unowned let forwarder: CallForwarder
+    /// Held, for that is what costs least on each of its many uses. The circle by way of the streams that wait to be used again ends when
+    /// their loop is drained.
+    final let forwarder: CallForwarder
     /// nil once the client's stream is closed.
     final var client: HTTP2Stream?
     final var kind = CallKind.unknown
@@ -65,7 +66,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
     private final func attempt(now: UInt64) {
         pause = nil
         guard let client else { return }
-        guard let id = forwarder.balancer.pick(kind.balancing, excluding: tried, at: Instant(nanoseconds: now)) else {
+        guard let id = pick(now) else {
             // Nothing left in this round, or nothing at all.
             if tried.isEmpty {
                 forwarder.balancer.countWithoutEndpoint()
@@ -91,12 +92,17 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
         sendRequest(stream)
     }
 
+    private final func pick(_ now: UInt64) -> EndpointID? {
+        if tried.isEmpty, !isRetry { return forwarder.balancer.pickInBurst(kind.balancing, at: Instant(nanoseconds: now)) }
+        return forwarder.balancer.pick(kind.balancing, excluding: tried)
+    }
+
     /// clientv3 takes exactly this text for proof that nothing was sent, and tries again even what changes something.
     static let noConnection = "there is no connection available"
 
     private final func fill(_ head: HeaderBlock, _ client: HTTP2Stream, _ entry: Upstreams.Entry) {
         head.append(":method", "POST")
-        head.append(":scheme", entry.address.isSecure ? "https" : "http")
+        head.append(":scheme", entry.scheme)
         if let path = client.header(":path") { head.append(":path", path) }
         head.append(":authority", entry.authority)
         let replacesTimeout = isRetry && deadline != nil
@@ -126,7 +132,8 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
 
     /// To be called when the request is complete enough for a first attempt.
     final func firstAttempt() {
-        callBegan = forwarder.loop.now
+        // When its last bytes were read: the clock need not be looked at for each of the requests that came with them.
+        callBegan = client?.receivedAt ?? forwarder.loop.now
         deadline = nil
         tried.removeAll(keepingCapacity: true)
         attempt(now: callBegan)
@@ -185,7 +192,7 @@ class ForwardedCall: HTTP2ResponseReceiver, EndpointUser {
 
     // MARK: From the member
 
-    func responseBegan(_ stream: HTTP2ClientStream) { firstByteAt = forwarder.loop.now }
+    func responseBegan(_ stream: HTTP2ClientStream) { firstByteAt = stream.receivedAt }
     func responseBody(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2ClientStream) {}
     func responseEnded(_ stream: HTTP2ClientStream) {}
     func outputDrained(_ stream: HTTP2ClientStream) {}

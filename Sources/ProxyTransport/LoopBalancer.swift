@@ -29,11 +29,17 @@ public final class LoopBalancer {
     private var budget: RetryBudget
     private let listener: any HealthListener
     private let metrics: ProxyMetrics
-    /// Beside the view's endpoints, index by index.
-    private var endpointMetrics: [(id: EndpointID, metrics: EndpointMetrics)] = []
-    private var successes: [EndpointID: Int] = [:]
+    /// Those of the view, in its order, and of some that are gone.
+    private var records: [EndpointRecord] = []
     private var lastSuspicion: [EndpointID: NIODeadline] = [:]
     private var observers: [WeakObserver] = []
+
+    private struct EndpointRecord {
+        let id: EndpointID
+        let metrics: EndpointMetrics
+        /// Since the last failure.
+        var successes = 0
+    }
 
     private struct WeakObserver { weak var value: (any EndpointObserver)? }
 
@@ -54,13 +60,19 @@ public final class LoopBalancer {
     // MARK: Choosing
 
     /// The endpoint for one request, or nil when every one that suits is in `excluding`: nothing is left to try.
-    /// - Parameter time: the present, where the caller has just looked at the clock.
-    public func pick(
-        _ kind: RequestKind, affinity: UInt64? = nil, excluding: [EndpointID] = [], at time: Instant? = nil
-    ) -> EndpointID? {
+    public func pick(_ kind: RequestKind, affinity: UInt64? = nil, excluding: [EndpointID] = []) -> EndpointID? {
         if excluding.isEmpty { budget.requestStarted() }
-        return picker.pick(kind, affinity: affinity, excluding: excluding, now: time ?? now)
+        return picker.pick(kind, affinity: affinity, excluding: excluding, now: now)
     }
+
+    /// The endpoint for the first attempt of a request that came together with others, until ``endBurst()``.
+    /// - Parameter time: the present, which the caller has just looked at.
+    func pickInBurst(_ kind: RequestKind, at time: Instant) -> EndpointID? {
+        budget.requestStarted()
+        return picker.pickInBurst(kind, now: time)
+    }
+
+    func endBurst() { picker.endBurst() }
 
     /// Whether such a request could go somewhere else.
     func hasAnother(than id: EndpointID, _ kind: RequestKind) -> Bool { picker.pick(kind, excluding: [id], now: now) != nil }
@@ -94,16 +106,17 @@ public final class LoopBalancer {
 
     public func began(_ id: EndpointID) {
         picker.began(id)
-        counters(id)?.inFlight.add(1)
+        if let index = index(of: id) { records[index].metrics.inFlight.add(1) }
     }
 
     /// Exactly once for each ``began(_:)``.
     /// - Parameter latency: from the request to the first byte of the answer.
     public func finished(_ id: EndpointID, _ outcome: Outcome, latency: Duration? = nil) {
         picker.finished(id, outcome, latency: latency.map { Instant.Span($0) }, now: now)
-        if let counters = counters(id) {
-            counters.inFlight.add(-1)
-            if outcome == .succeeded, let latency { counters.latency.observeSeconds(latency) }
+        if let index = index(of: id) {
+            let metrics = records[index].metrics
+            metrics.inFlight.add(-1)
+            if outcome == .succeeded, let latency { metrics.latency.observeSeconds(latency) }
         }
         count(id, outcome)
     }
@@ -111,31 +124,32 @@ public final class LoopBalancer {
     /// The first byte of an answer is here, of something that goes on.
     func answered(_ id: EndpointID, latency: Duration) {
         picker.observe(id, latency: Instant.Span(latency), now: now)
-        counters(id)?.latency.observeSeconds(latency)
+        if let index = index(of: id) { records[index].metrics.latency.observeSeconds(latency) }
     }
 
     public func countBytes(_ id: EndpointID, sent: Int, received: Int) {
         if received > 0 { picker.heard(id, now: now) }
-        guard let counters = counters(id) else { return }
-        if sent > 0 { counters.sentBytes.increment(by: UInt64(sent)) }
-        if received > 0 { counters.receivedBytes.increment(by: UInt64(received)) }
+        guard let index = index(of: id) else { return }
+        if sent > 0 { records[index].metrics.sentBytes.increment(by: UInt64(sent)) }
+        if received > 0 { records[index].metrics.receivedBytes.increment(by: UInt64(received)) }
     }
 
-    private func counters(_ id: EndpointID) -> EndpointMetrics? { endpointMetrics.first { $0.id == id }?.metrics }
+    private func index(of id: EndpointID) -> Int? { records.firstIndex { $0.id == id } }
 
     /// A failure of something that was not begun, such as an attempt to connect.
     public func failed(_ id: EndpointID, _ outcome: Outcome) { count(id, outcome) }
 
     private func count(_ id: EndpointID, _ outcome: Outcome) {
-        if let counters = counters(id) {
-            let counter = outcome == .succeeded ? counters.succeeded : outcome.isFailure ? counters.failed : counters.abandoned
+        let index = index(of: id)
+        if let index {
+            let metrics = records[index].metrics
+            let counter = outcome == .succeeded ? metrics.succeeded : outcome.isFailure ? metrics.failed : metrics.abandoned
             counter.increment()
+            if outcome == .succeeded { records[index].successes += 1 }
         }
-        if outcome == .succeeded {
-            successes[id, default: 0] += 1
-        } else if outcome.isFailure {
-            listener.requestFailed(id, outcome, successesBefore: successes.removeValue(forKey: id) ?? 0)
-        }
+        guard outcome.isFailure else { return }
+        listener.requestFailed(id, outcome, successesBefore: index.map { records[$0].successes } ?? 0)
+        if let index { records[index].successes = 0 }
     }
 
     /// An answer is late: has the endpoint looked at now, at most ten times a second.
@@ -150,8 +164,12 @@ public final class LoopBalancer {
 
     public func update(_ view: BalancingView) {
         // Those of an endpoint that is gone are kept while something of it may be in flight.
-        let gone = endpointMetrics.filter { old in !view.endpoints.contains { $0.id == old.id } }
-        endpointMetrics = view.endpoints.map { ($0.id, metrics.endpoint($0.address.description)) } + gone.suffix(16)
+        let gone = records.filter { old in !view.endpoints.contains { $0.id == old.id } }
+        let there = view.endpoints.map { endpoint in
+            records.first { $0.id == endpoint.id }
+                ?? EndpointRecord(id: endpoint.id, metrics: metrics.endpoint(endpoint.address.description))
+        }
+        records = there + gone.suffix(16)
         picker.update(view)
     }
 
@@ -160,7 +178,6 @@ public final class LoopBalancer {
     }
 
     public func remove(_ id: EndpointID) {
-        successes[id] = nil
         lastSuspicion[id] = nil
         for observer in observers { observer.value?.endpointRemoved(id) }
     }

@@ -21,7 +21,7 @@ final class UnfinishedRequests {
     var count: Int { calls.count }
 
     func add(_ call: UnaryCall) {
-        call.sendingSince = call.client?.session?.now ?? loop.now
+        call.sendingSince = call.client?.receivedAt ?? loop.now
         call.unfinishedIndex = calls.count
         calls.append(call)
     }

@@ -15,6 +15,7 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
     final class Entry {
         let address: EndpointAddress
         let authority: String
+        let scheme: String
         fileprivate(set) var connections: [HTTP2ClientConnection] = []
         /// Unary calls that wait for an answer.
         var waitingCalls = 0
@@ -25,6 +26,7 @@ final class Upstreams: HTTP2ClientConnectionDelegate, EndpointObserver {
         init(_ address: EndpointAddress) {
             self.address = address
             authority = address.isUnixSocket ? "localhost" : address.authority
+            scheme = address.isSecure ? "https" : "http"
         }
     }
 

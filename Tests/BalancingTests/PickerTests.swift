@@ -57,6 +57,43 @@ struct PickerTests {
         #expect(chosen.contains(0))
     }
 
+    @Test func whatCameInOnePieceGoesToOneEndpoint() {
+        var picker = picker(.leastLoaded, view([.serving, .serving, .serving]))
+        var ofBursts: Set<UInt32> = []
+        for _ in 0..<30 {
+            let first = picker.pickInBurst(.read, now: now)
+            let others = (0..<9).map { _ in picker.pickInBurst(.read, now: now) }
+            #expect(others.allSatisfy { $0 == first })
+            ofBursts.formUnion(first.map { [$0.rawValue] } ?? [])
+            picker.endBurst()
+        }
+        #expect(ofBursts == [0, 1, 2])
+    }
+
+    @Test func aLongBurstIsDividedByWhatIsInFlight() {
+        var picker = picker(.leastLoaded, view([.serving, .serving]))
+        var counts: [UInt32: Int] = [:]
+        for _ in 0..<320 {
+            guard let id = picker.pickInBurst(.read, now: now) else { return #expect(Bool(false), "nothing was chosen") }
+            picker.began(id)
+            counts[id.rawValue, default: 0] += 1
+        }
+        #expect(counts == [0: 160, 1: 160])
+    }
+
+    @Test func aBurstEndsWhenItsEndpointIsLeft() {
+        var picker = picker(.leastLoaded, view([.serving, .serving]))
+        guard let first = picker.pickInBurst(.read, now: now) else { return #expect(Bool(false), "nothing was chosen") }
+        picker.update(view(first.rawValue == 0 ? [.down, .serving] : [.serving, .down]))
+        #expect((0..<20).allSatisfy { _ in picker.pickInBurst(.read, now: now) != first })
+    }
+
+    @Test func roundRobinIsEvenInABurstToo() {
+        var picker = picker(.roundRobin, view([.serving, .serving, .serving]))
+        let chosen = (0..<6).compactMap { _ in picker.pickInBurst(.read, now: now)?.rawValue }
+        #expect(Set(chosen[..<3]) == [0, 1, 2] && Set(chosen[3...]) == [0, 1, 2])
+    }
+
     @Test func quickFailuresDrawNoTraffic() {
         var picker = picker(.leastLoaded, view([.serving, .serving]))
         let failing = EndpointID(rawValue: 0)
