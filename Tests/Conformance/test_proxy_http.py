@@ -15,6 +15,7 @@ import pytest
 from harness import web
 from harness.client import STATUS, Client, operation, put_request, range_request, txn_request
 from harness.daemon import etcd, poll
+from harness.http2 import frame, frames, head, preface_then
 from harness.pki import Authority
 from harness.protobuf import decode, message
 from harness.trio import Trio
@@ -116,6 +117,31 @@ class WebSocket:
 
     def __exit__(self, *_):
         self.socket.close()
+
+
+def test_pages_and_the_gateway_pass_over_http2_too(member, proxies, reference):
+    """What is not gRPC, without TLS: a member's pages, the proxy's own, and a call of the gateway with its body."""
+    proxy = proxies([member.client_url], mode="http").start()
+    end, body = 5, b'{"key":"YQ==","value":"Yg=="}'
+    asked = [
+        head(1, "GET", "/version", flags=end), head(3, "GET", "/proxy/endpoints", flags=end), head(5, "POST", "/v3/kv/put"), frame(0, 1, 5, body),
+        head(7, "GET", "/nothing", flags=end),
+    ]  # fmt: skip
+    status, bodies = {}, collections.defaultdict(bytes)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as connection:
+        connection.sendall(preface_then(*asked))
+        for kind, flags, stream, payload in frames(connection):
+            if kind == 1:
+                # 200 and 404 are in HPACK's table.
+                status[stream] = payload[0]
+            if kind == 0:
+                bodies[stream] += payload
+            if len(status) == 4 and all(bodies[each] for each in (1, 3, 5, 7)):
+                break
+    assert status == {1: 0x88, 3: 0x88, 5: 0x88, 7: 0x8D}
+    assert json.loads(bodies[1])["etcdserver"] == reference.version
+    assert [each["endpoint"] for each in json.loads(bodies[3])["endpoints"]] == [member.client_url]
+    assert member.client.get(b"a") == b"b"
 
 
 def test_many_clients_share_few_connections(member, proxies):

@@ -12,14 +12,17 @@ def preface_then(*frames):
     return PREFACE + SETTINGS + b"".join(frames)
 
 
-def grpc_head(stream, method, **fields):
-    """The header of a call, `grpc_timeout="1S"` for a field `grpc-timeout`; without HPACK's tables and without Huffman's code."""
-    fields = {
-        ":method": "POST", ":scheme": "http", ":path": f"/etcdserverpb.{method}", ":authority": "a", "content-type": "application/grpc",
-        "te": "trailers", **{name.replace("_", "-"): value for name, value in fields.items()},
-    }  # fmt: skip
+def head(stream, method, path, fields=(), flags=4):
+    """The header of a request, without HPACK's tables and without Huffman's code."""
+    fields = {":method": method, ":scheme": "http", ":path": path, ":authority": "a", **dict(fields)}
     block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
-    return frame(1, 4, stream, block)
+    return frame(1, flags, stream, block)
+
+
+def grpc_head(stream, method, **fields):
+    """The header of a call, `grpc_timeout="1S"` for a field `grpc-timeout`."""
+    own = {"content-type": "application/grpc", "te": "trailers"}
+    return head(stream, "POST", f"/etcdserverpb.{method}", own | {name.replace("_", "-"): value for name, value in fields.items()})
 
 
 def grpc_data(stream, message, flags=0):
