@@ -12,10 +12,13 @@ public struct AutoCompaction: Sendable {
 
     /// Revision mode looks every five minutes.
     private static let revisionInterval = Instant.Span.seconds(5 * 60)
+    /// Periodic mode compacts once per retention, and at least every hour.
+    private static let longestCompactionInterval = Instant.Span.seconds(3600)
 
     private let mode: Mode
+    /// What the newest revision was, back to the moment whose revision is the next to compact at.
     private var samples: [(at: Instant, revision: Int64)] = []
-    private var lastCompacted: Int64 = 0
+    private var compactedAt: Instant?
     private(set) var nextWake: Instant?
 
     init(_ mode: Mode, now: Instant) {
@@ -27,32 +30,36 @@ public struct AutoCompaction: Sendable {
         }
     }
 
-    /// Periodic mode compacts once per retention, at most hourly, and samples ten times in that.
-    private static func compactionInterval(_ retention: Instant.Span) -> Instant.Span { min(retention, .seconds(3600)) }
+    private static func compactionInterval(_ retention: Instant.Span) -> Instant.Span {
+        min(retention, longestCompactionInterval)
+    }
+
+    /// A tenth of the time between compactions.
     private static func sampleInterval(_ retention: Instant.Span) -> Instant.Span {
         Instant.Span(nanoseconds: max(compactionInterval(retention).nanoseconds / 10, 1_000_000))
     }
 
-    /// The revision to compact at now, if any. Only the leader asks.
-    mutating func due(now: Instant, revision: Int64) -> Int64? {
+    /// The revision to compact at now, if any. Every member asks, so that who leads next knows the past; only who leads is told.
+    ///
+    /// - Parameters:
+    ///   - revision: the newest.
+    ///   - compacted: where history begins.
+    mutating func due(now: Instant, revision: Int64, compacted: Int64, leads: Bool) -> Int64? {
         guard let wake = nextWake, now >= wake else { return nil }
         switch mode {
         case .off: return nil
         case .revisions(let retention):
             nextWake = now + AutoCompaction.revisionInterval
-            return take(revision - retention)
+            return leads && revision - retention > max(compacted, 0) ? revision - retention : nil
         case .periodic(let retention):
             nextWake = now + AutoCompaction.sampleInterval(retention)
             samples.append((now, revision))
             guard let oldest = samples.last(where: { now - $0.at >= retention }) else { return nil }
             samples.removeAll { $0.at < oldest.at }
-            return take(oldest.revision)
+            if let compactedAt, now - compactedAt < AutoCompaction.compactionInterval(retention) { return nil }
+            guard leads, oldest.revision > max(compacted, 0) else { return nil }
+            compactedAt = now
+            return oldest.revision
         }
-    }
-
-    private mutating func take(_ revision: Int64) -> Int64? {
-        guard revision > 0, revision > lastCompacted else { return nil }
-        lastCompacted = revision
-        return revision
     }
 }

@@ -38,6 +38,7 @@ extension Member {
         } else {
             goOnSettling(now: now)
         }
+        autoCompactIfDue(now)
         if machine.store.isCompacting { try compactSome() }
         supplySnapshots()
         beginSnapshotIfDue()
@@ -78,7 +79,7 @@ extension Member {
         }
     }
 
-    /// What only a leader does: agree on a version, let leases end, compact by schedule.
+    /// What only a leader does: agree on a version, let leases end.
     private func lead(now: Instant) {
         leaveLeadershipIfPageFileHangs(now: now)
         guard raft.applied == raft.commit else { return }
@@ -87,9 +88,14 @@ extension Member {
         leaveLeadershipIfCorrupt(now: now)
         revokeExpiredLeases(now: now)
         keepRemainingTimes(now: now)
-        if let revision = autoCompaction.due(now: now, revision: machine.store.currentRevision) {
-            propose(.compact) { $0.compaction = CompactionRequest(revision: revision) }
-        }
+    }
+
+    private func autoCompactIfDue(_ now: Instant) {
+        let store = machine.store
+        let revision = autoCompaction.due(
+            now: now, revision: store.currentRevision, compacted: store.compactRevision,
+            leads: settling == nil && raft.role == .leader && raft.applied == raft.commit)
+        if let revision { propose(.compact) { $0.compaction = CompactionRequest(revision: revision) } }
     }
 
     private func liftNoSpaceIfDue(_ now: Instant) {

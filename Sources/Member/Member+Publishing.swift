@@ -34,12 +34,11 @@ extension Member {
         if machine.store.isCompacting { return now }
         var wakes = [
             raft.nextWake, waiting.nextDeadline, spaceGuard.nextWake, reads.nextWake, removalWake, moves.first?.deadline,
-            ownRequests.values.lazy.map(\.deadline).min(),
+            ownRequests.values.lazy.map(\.deadline).min(), autoCompaction.nextWake,
         ]
         // With as many revocations on their way as may be, the next wait for those to be applied.
         if pendingRevocations < Member.largestRevocationCount { wakes.append(machine.leases.nextWake) }
         if raft.role == .leader {
-            wakes.append(autoCompaction.nextWake)
             if machine.membership.members.count > 1, isPublished { wakes.append(versionsDue) }
             wakes.append(corruption.nextWake)
             wakes.append(pageFileHangDue)
