@@ -17,6 +17,7 @@ from harness.protobuf import decode
 
 WRITERS = 6
 IN_FLIGHT = 8
+DISK_FAILURE = 74
 REPLIES = {"put": PUT, "txn": TXN, "delete": DELETE}
 
 
@@ -245,6 +246,23 @@ def test_full_disk(daemons, small_disk, tmp_path):
     assert len(found) <= len(acknowledged) + 1
     daemon.client.put(b"w/after", b"space")
     daemon.stop()
+
+
+def test_a_page_file_cut_off_under_the_member(daemons):
+    """Its pages are mapped: to read what is gone would be the end of a program that is not prepared for it, and tell nobody why."""
+    daemon = daemons(quorate(), "member").start()
+    for _ in pipelined(daemon.client.start("KV/Put", put_request(b"k%d" % index, b"x" * 20_000)) for index in range(400)):
+        pass
+    # From now on values come from the file.
+    daemon.stop()
+    daemon.start()
+    file = daemon.data_dir / "member" / "snap" / "db"
+    os.truncate(file, 5 * 4096)
+    with pytest.raises(grpc.RpcError):
+        for index in range(400):
+            daemon.client.get(b"k%d" % index)
+    assert daemon.wait_exit(20) == DISK_FAILURE, daemon.log_tail()
+    assert str(file) in daemon.log_tail() and "offset" in daemon.log_tail(), daemon.log_tail()
 
 
 def test_stop_and_start_in_good_order(daemons):

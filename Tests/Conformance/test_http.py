@@ -10,7 +10,9 @@ import pytest
 
 from harness import web
 from harness.client import ALL_KEYS, Outcome
+from harness.cluster import Cluster
 from harness.daemon import free_ports, poll, quorate
+from harness.protobuf import embedded
 
 CHECKS = {
     "livez": ["serializable_read"],
@@ -169,6 +171,17 @@ class TestMetrics:
             assert web.request(port, path).status == 404, path
 
 
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+
+
+def serving(member):
+    """What Check answers, which has to be what List does."""
+    answer = member.client.call("grpc.health.v1.Health/Check", b"")
+    listed = member.client.call("grpc.health.v1.Health/List", b"")
+    assert listed == embedded(1, embedded(2, answer)), (answer, listed)
+    return answer
+
+
 class TestHealthService:
     def test_like_etcd(self, both):
         def answers(daemon):
@@ -183,6 +196,31 @@ class TestHealthService:
         replies = both.each(answers)
         assert replies.reference == replies.ours
         assert replies.ours[0] == b"\x08\x01" and replies.ours[1].code == "NOT_FOUND"
+
+    def test_the_truth_about_alarms(self, ours):
+        """NOSPACE is no reason not to ask it, CORRUPT is; whoever watches is told at once."""
+        with grpc.insecure_channel(ours.endpoint) as channel:
+            watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=30)
+            assert next(watch) == SERVING
+            for kind, expected in ((NOSPACE, SERVING), (CORRUPT, NOT_SERVING)):
+                alarm(ours.client, kind, True)
+                assert serving(ours) == expected
+            assert next(watch) == NOT_SERVING
+            for kind in (NOSPACE, CORRUPT):
+                alarm(ours.client, kind, False)
+            assert next(watch) == SERVING and serving(ours) == SERVING
+            watch.cancel()
+
+    def test_the_truth_about_learners_and_leaders(self, daemons, reference):
+        cluster = Cluster(daemons, [quorate(), quorate()], reference).start()
+        learner = cluster.add(quorate(), learner=True)
+        poll(lambda: cluster.is_serving(learner), 30, "the learner runs")
+        assert serving(learner) == NOT_SERVING and serving(cluster[0]) == serving(cluster[1]) == SERVING
+        poll(lambda: cluster.tries("member", "promote", f"{cluster.id(learner):x}", member=cluster[0]), 30, "promoted", 0.2)
+        poll(lambda: serving(learner) == SERVING, 20, "the voter is told of its promotion")
+        for each in cluster.members[:2]:
+            each.kill()
+        poll(lambda: serving(learner) == NOT_SERVING, 20, "it sees that nobody leads")
 
     def test_unknown_methods(self, both):
         methods = ("etcdserverpb.KV/Nothing", "etcdserverpb.Nothing/Range", "no.such.Service/Method")

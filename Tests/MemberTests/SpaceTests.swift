@@ -42,6 +42,31 @@ import Testing
         #expect(try bench.propose([put("a", "1")])[0]?.response != nil)
     }
 
+    /// One that stays, for `--nospace-auto-disarm=false` or because it is another member's to lift.
+    @Test(arguments: [false, true])
+    func anAlarmThatIsNotItsOwnToLiftStays(isItsOwn: Bool) throws {
+        let bench = Bench()
+        bench.settings.quota = 100 << 20
+        bench.settings.liftsNoSpace = !isItsOwn
+        try bench.start()
+        let raised = AlarmRequest(action: .activate, memberID: isItsOwn ? 7 : 8, alarm: .nospace)
+        _ = try bench.propose([.alarm(raised)])
+        try bench.run(to: bench.now + .seconds(120))
+        #expect(bench.published.status.isRaised(.nospace))
+    }
+
+    @Test func roomHasToLast() {
+        var guardian = SpaceGuard()
+        let start = Instant(nanoseconds: 1_000_000_000)
+        func isBelow(_ size: Int64, _ seconds: Int64) -> Bool {
+            guardian.isBelow(size: size, quota: 1000, now: start + .seconds(seconds))
+        }
+        #expect(!isBelow(899, 0) && !isBelow(899, 29))
+        // Nine tenths are too much, for a moment already.
+        #expect(!isBelow(900, 29) && !isBelow(899, 30) && !isBelow(0, 59))
+        #expect(isBelow(899, 60))
+    }
+
     @Test func defragmentationIsAnsweredAndKeepsEverything() throws {
         let bench = Bench()
         var client = Client()
