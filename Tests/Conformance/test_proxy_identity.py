@@ -1,11 +1,15 @@
 """Who a client is, through the proxy: certificates on either side, tokens of etcd's authentication, and what the proxy refuses to lend."""
 
+import contextlib
+import signal
 import subprocess
+import threading
 
 import pytest
-from harness.client import Client, put_request
+from harness.client import WATCH, Client, put_request
 from harness.daemon import clean_environment, etcd, poll
 from harness.pki import Authority
+from harness.protobuf import decode, embedded, message
 from harness.trio import Trio
 
 
@@ -80,12 +84,66 @@ def test_tokens_of_users_pass(daemons, proxies, reference, mode):
         ctl.ok("put", "/alice/a", f"{number}", user="alice:alicepw")
         assert ctl.ok("get", "/alice/a", "--print-value-only", user="alice:alicepw") == f"{number}\n"
     ctl.refused("put", "/bob/a", "1", user="alice:alicepw")
-    ctl.refused("get", "/bob/a", user="alice:alicepw")
+    # etcd's own proxy kept what one had read for whoever asked next.
+    ctl.ok("put", "/bob/a", "secret", user="root:rootpw")
+    for consistency in ("--consistency=s", "--consistency=l"):
+        assert ctl.ok("get", "/bob/a", "--print-value-only", consistency, user="root:rootpw") == "secret\n"
+        ctl.refused("get", "/bob/a", consistency, user="alice:alicepw")
     status, said = ctl.run("get", "/alice/a")
     assert status != 0 and "user name is empty" in said, said
     assert "authentication failed" in ctl.run("get", "/alice/a", user="alice:wrong")[1]
     # Probes go on without a password.
     proxy.wait_for_all()
+
+
+def test_watches_are_each_users_own_wherever_they_go_on(daemons, proxies, reference):
+    """etcd's own proxy watches once for all, with the token of whoever came first."""
+    trio = Trio(daemons, etcd(reference))
+    proxy = proxies(trio.urls, "--policy", "round-robin", "--threads", "1", mode="http").start()
+    proxy.wait_for_all()
+    enable_authentication(Etcdctl(reference, proxy.url))
+
+    @contextlib.contextmanager
+    def watching(client, user, key):
+        token = decode(client.call("Auth/Authenticate", message((1, user), (2, user + b"pw"))), {2: "token"})["token"]
+        end = threading.Event()
+
+        def requests():
+            yield embedded(1, message((1, key)))
+            end.wait(60)
+
+        call = client._channel.stream_stream("/etcdserverpb.Watch/Watch")(requests(), metadata=[("token", token.decode())], timeout=60)
+        try:
+            yield (decode(part, WATCH) for part in call)
+        finally:
+            end.set()
+            call.cancel()
+
+    with Client(proxy.endpoint) as client, contextlib.ExitStack() as stack:
+        watch = lambda *arguments: stack.enter_context(watching(client, *arguments))  # noqa: E731
+        watches = {key: [watch(user, key) for user in users] for key, users in
+                   ((b"/bob/a", [b"root"] * 3), (b"/alice/a", [b"alice", b"root", b"alice"]))}  # fmt: skip
+        for each in [*watches[b"/bob/a"], *watches[b"/alice/a"]]:
+            assert next(each)["created"]
+        refused = watch(b"alice", b"/bob/a")
+        # etcd says in one response that it was created and that it was not.
+        answer = next(refused)
+        assert answer.get("canceled") and b"permission denied" in answer["cancel_reason"], answer
+        ctl = Etcdctl(reference, proxy.url)
+
+        def write():
+            for key, expected in watches.items():
+                ctl.ok("put", key.decode(), "1", user="root:rootpw")
+                for each in expected:
+                    assert [event["kv"]["key"] for event in next(each)["events"]] == [key]
+
+        write()
+        for member in trio.members:
+            member.process.send_signal(signal.SIGSTOP)
+            poll(lambda url=member.client_url: proxy.states()[url] == "down", 5, proxy.states)
+            member.process.send_signal(signal.SIGCONT)
+            proxy.wait_for_all()
+        write()
 
 
 def test_in_tcp_mode_a_clients_certificate_reaches_the_member(secure_trio, proxies, reference, pki):
