@@ -10,7 +10,7 @@ import time
 import grpc
 import pytest
 from harness import web
-from harness.client import PUT, WATCH, Client, put_request
+from harness.client import WATCH, Client, put_request
 from harness.daemon import etcd, poll
 from harness.protobuf import decode, embedded, message
 
@@ -61,17 +61,11 @@ class Stream:
         self._thread.join(10)
 
 
-def open_watch(client, key=b"a", **options):
-    """A watch stream whose watch has been asked for."""
-    numbers = {"watch_id": 7, "fragment": 8, "start_revision": 3}
-    stream = Stream(client, "Watch/Watch", WATCH)
-    stream.send(embedded(1, message((1, key), *((numbers[name], value) for name, value in options.items()))))
-    return stream
-
-
 def watch(client, key=b"a", **options):
     """A watch stream whose watch has been created."""
-    stream = open_watch(client, key, **options)
+    numbers = {"watch_id": 7, "fragment": 8}
+    stream = Stream(client, "Watch/Watch", WATCH)
+    stream.send(embedded(1, message((1, key), *((numbers[name], value) for name, value in options.items()))))
     created = stream.next()
     assert created["created"] and created.get("watch_id", 0) == options.get("watch_id", 0), created
     return stream
@@ -105,10 +99,10 @@ def test_a_proxy_that_is_there_before_its_members_serves_when_they_come(daemons,
     with Client(proxy.endpoint) as client:
         refused = client.outcome("KV/Range", b"\x0a\x01a", timeout=1)
         assert refused.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-        with open_watch(client) as stream:
-            member.start()
-            revision = poll(lambda: put_if_possible(client), 15, proxy.states)
-            assert stream.next()["created"]
+        member.start()
+        poll(lambda: put_if_possible(client), 15, proxy.states)
+        with watch(client) as stream:
+            revision = client.put(b"a", b"2")["header"]["revision"]
             assert [event["kv"]["mod_revision"] for event in stream.next()["events"]] == [revision]
 
 
@@ -120,8 +114,7 @@ def answers(proxy):
 
 
 def put_if_possible(client):
-    outcome = client.outcome("KV/Put", put_request(b"a", b"1"))
-    return isinstance(outcome, bytes) and decode(outcome, PUT)["header"]["revision"]
+    return isinstance(client.outcome("KV/Put", put_request(b"a", b"1")), bytes)
 
 
 def test_a_proxy_without_members_waits_and_does_not_spin(member, proxy):

@@ -218,3 +218,31 @@ def test_a_certificate_that_names_somebody_is_not_lent_unless_told_so(secure_tri
     with Client(f"unix:{path}") as client:
         client.put(b"/alice/a", b"2")
         assert client.outcome("KV/Put", put_request(b"/bob/a", b"2")).code == "PERMISSION_DENIED"
+
+
+def test_a_new_certificate_is_shown_to_members(secure_trio, proxies, reference, pki):
+    """After SIGHUP new connections have it, by which the members know another user; what is under way goes on."""
+    lent, fresh = (pki.authority.issue(name, usages="clientAuth", names=None, subject=f"/CN={user}") for name, user in
+                   (("lent", "alice"), ("fresh", "root")))  # fmt: skip
+    root = Etcdctl(
+        reference, secure_trio.urls[0], "--cacert", pki.authority.certificate, "--cert", pki.root.certificate, "--key", pki.root.key
+    )
+    enable_authentication(root)
+    proxy = proxies(secure_trio.urls, *own_certificate(pki, lent), "--allow-shared-identity", mode="http")
+    proxy.start_without_waiting()
+    proxy.wait_for_all()
+    ctl = Etcdctl(reference, proxy.url)
+    ctl.ok("put", "/alice/a", "1")
+    ctl.refused("put", "/bob/a", "1")
+    with Client(proxy.endpoint) as client, client.watch(b"/alice/a") as watch:
+        assert next(watch)["created"]
+        lent.replace_by(fresh)
+        proxy.process.send_signal(signal.SIGHUP)
+        poll(lambda: "reloaded the configuration" in proxy.log.read_text(), 10, proxy.log_tail)
+        ctl.ok("put", "/alice/a", "2")
+        assert [event["kv"]["value"] for event in next(watch)["events"]] == [b"2"]
+    for member in secure_trio.members:
+        member.stop()
+    for member in secure_trio.members:
+        member.spawn()
+    poll(lambda: ctl.run("put", "/bob/a", "1")[0] == 0, 20, lambda: ctl.run("put", "/bob/a", "1"))

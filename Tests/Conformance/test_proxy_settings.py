@@ -193,6 +193,8 @@ def test_probes_count_up_and_down_as_given(proxies):
     pages = Pages()
     try:
         flags = ["--probe", "http", "--probe-fall", 6, "--probe-rise", 5, "--probe-interval", "100ms", "--refresh-interval", "0"]
+        # One that is not answered would be enough by itself.
+        flags += ["--probe-timeout", "20s"]
         proxy = proxies([pages.url], *flags, mode="http")
         proxy.start_without_waiting()
         proxy.wait_for_all(1)

@@ -169,7 +169,7 @@ private final class Received: ChannelInboundHandler, Sendable {
         #expect(isWhole)
         // The member's end is the client's.
         try channel.writeAndFlush(ByteBuffer(string: "\0")).wait()
-        try channel.closeFuture.wait()
+        try rig.waitUntil("the end") { !channel.isActive }
     }
 
     /// One that refuses connections, one that swallows them, and a member.
@@ -219,7 +219,7 @@ private final class Received: ChannelInboundHandler, Sendable {
         let rig = try ProxyRig([], extra: [member(group) { Shouting() }])
         let (channel, _) = try upgraded(rig)
         if let reason { try rig.leave(0, reason) } else { try rig.drainProxy() }
-        try channel.closeFuture.wait()
+        try rig.waitUntil("the end") { !channel.isActive }
     }
 
     // MARK: Long polls
@@ -234,7 +234,7 @@ private final class Received: ChannelInboundHandler, Sendable {
         try channel.writeAndFlush(ByteBuffer(string: "GET \(target) HTTP/1.1\r\nhost: x\r\n\r\n")).wait()
         try rig.waitUntil("the head") { received.text.hasPrefix("HTTP/1.1 200 OK\r\n") }
         if let reason { try rig.leave(0, reason) } else { try rig.drainProxy() }
-        try channel.closeFuture.wait()
+        try rig.waitUntil("the end") { !channel.isActive }
         // No last chunk: it is not whole.
         #expect(!received.text.hasSuffix("0\r\n\r\n"))
     }

@@ -46,7 +46,7 @@ import Testing
         let message = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         // Both are chosen in turn.
         for _ in 0..<3 {
-            let reply = try rig.call(path, message)
+            let reply = try rig.call(path, message, timeout: .seconds(30))
             #expect(reply == .message([1]))
             let isWhole = script.lastBody == framed(message)
             #expect(isWhole, "\(script.lastBody.count) bytes arrived")

@@ -64,7 +64,7 @@ import Testing
     func whatSpeaksOfOneMemberWaitsForItsAnswer(reason: LeaveReason, isEnded: Bool) throws {
         let script = MemberScript(.hang)
         let rig = try ProxyRig([script])
-        let reply = rig.start("/etcdserverpb.Maintenance/Defragment", [], timeout: isEnded ? .seconds(10) : .milliseconds(300))
+        let reply = rig.start("/etcdserverpb.Maintenance/Defragment", [], timeout: isEnded ? .seconds(30) : .milliseconds(1_500))
         try rig.waitUntil("the member has it") { script.requests == 1 }
         try rig.leave(0, reason)
         switch try reply.wait() {
@@ -173,6 +173,22 @@ import Testing
         #expect(script.fields["hasleader"] == "true")
         #expect(script.fields[":path"] == Self.range)
         #expect(script.fields[":authority"]?.hasPrefix("127.0.0.1:") == true)
+    }
+
+    /// What has passed since is taken from it: the member's own work ends when its client gives up.
+    @Test func aSecondMemberIsToldWhatIsLeftOfTheTime() throws {
+        let script = MemberScript(.answer)
+        let rig = try ProxyRig([MemberScript(.refuse), script])
+        // Both are chosen in turn.
+        var told: [UInt64] = []
+        for _ in 0..<2 {
+            _ = try rig.call(Self.range, timeout: .seconds(60))
+            let text = Array((script.fields["grpc-timeout"] ?? "").utf8)
+            told.append(try text.withUnsafeBytes { try GRPCTimeout.nanoseconds($0) })
+        }
+        told.sort()
+        #expect(told[1] == 60_000_000_000)
+        #expect(told[0] < told[1] && told[0] > 30_000_000_000)
     }
 
     @Test func aClientThatGoesCancelsAtTheMember() throws {
