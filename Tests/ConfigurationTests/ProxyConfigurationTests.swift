@@ -7,12 +7,7 @@ struct ProxyConfigurationTests {
     private func read(
         _ arguments: [String] = [], environment: [String: String] = [:], files: [String: String] = [:]
     ) throws(ConfigurationError) -> ProxyRequest {
-        let inputs = ConfigurationInputs(
-            arguments: arguments, environment: environment,
-            readFile: { path throws(ConfigurationInputs.FileProblem) in
-                guard let text = files[path] else { throw ConfigurationInputs.FileProblem(reason: "no such file or directory") }
-                return Array(text.utf8)
-            }, defaultHost: { nil })
+        let inputs = ConfigurationInputs(arguments, environment, files: files)
         return try readProxyConfiguration(inputs, version: BuildVersion(version: "0.1.0", revision: "abc"))
     }
 

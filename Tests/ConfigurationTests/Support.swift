@@ -2,16 +2,23 @@ import Glibc
 
 @testable import Configuration
 
+extension ConfigurationInputs {
+    /// In memory.
+    init(_ arguments: [String], _ environment: [String: String], files: [String: String], host: String? = nil) {
+        self.init(
+            arguments: arguments, environment: environment,
+            readFile: { path throws(FileProblem) in
+                guard let text = files[path] else { throw FileProblem(reason: "no such file or directory") }
+                return Array(text.utf8)
+            }, defaultHost: { host })
+    }
+}
+
 /// Reads a configuration from in-memory inputs.
 func request(
     _ arguments: [String] = [], environment: [String: String] = [:], files: [String: String] = [:], host: String? = nil
 ) throws(ConfigurationError) -> MemberRequest {
-    let inputs = ConfigurationInputs(
-        arguments: arguments, environment: environment,
-        readFile: { path throws(ConfigurationInputs.FileProblem) in
-            guard let text = files[path] else { throw ConfigurationInputs.FileProblem(reason: "no such file or directory") }
-            return Array(text.utf8)
-        }, defaultHost: { host })
+    let inputs = ConfigurationInputs(arguments, environment, files: files, host: host)
     return try readMemberConfiguration(inputs, version: BuildVersion(version: "0.1.0", revision: "abc"))
 }
 
