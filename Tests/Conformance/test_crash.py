@@ -161,6 +161,24 @@ def test_killed_under_load_many_times(daemons, attempt):
     kill_under_load(daemon, rounds=10, seed=time.time_ns())
 
 
+def test_defragmentation_under_load(daemons):
+    """Writers lose nothing to it, and it ends while they go on; nor does a kill right after the last lose anything."""
+    daemon = daemons(quorate(), "member", flags=["--snapshot-count", "1000"]).start()
+    writers = [Writer(daemon.endpoint, b"w0/%d" % index) for index in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for number in range(1, 6):
+        poll(lambda number=number: all(len(writer.created) > 30 * number for writer in writers), 30, "writes go on")
+        daemon.client.call("Maintenance/Defragment", b"", 30)
+    daemon.kill()
+    for writer in writers:
+        writer.join(20)
+    ledger = Ledger()
+    ledger.add(writers)
+    daemon.start()
+    ledger.check(daemon.client)
+
+
 def test_killed_while_starting(daemons):
     """Killed again and again before it is ready: a start that is cut off leaves nothing behind that stops the next."""
     daemon = daemons(quorate(), "member", flags=["--snapshot-count", "100"]).start()
