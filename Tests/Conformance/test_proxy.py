@@ -27,10 +27,11 @@ def network():
 
 @pytest.fixture
 def trio(request, daemons, reference):
+    software, fault = etcd(reference) if request.param == "etcd" else quorate(), request.node.callspec.params.get("fault")
+    if fault == "killed":
+        software.require_sound_kills()
     # Relays stand in the way only where something is to be cut: a connection to a dead member is refused otherwise.
-    cuts = request.node.callspec.params.get("fault") == "cut off"
-    network = request.getfixturevalue("network") if cuts else None
-    return Trio(daemons, etcd(reference) if request.param == "etcd" else quorate(), network)
+    return Trio(daemons, software, request.getfixturevalue("network") if fault == "cut off" else None)
 
 
 WITH_ETCD_AND_QUORATE = pytest.mark.parametrize("trio", ["etcd", "quorate"], indirect=True)
@@ -42,6 +43,21 @@ def proxy(trio, tmp_path):
     proxy = Proxy(tmp_path / "proxy", trio.urls, flags).start().wait_for_all()
     yield proxy
     proxy.kill()
+
+
+@pytest.fixture
+def load():
+    """Starts the load on an endpoint; what still runs at the end of a test that failed ends with it."""
+    made = []
+
+    def start(endpoint):
+        made.append(Load(endpoint))
+        made[-1].begin()
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.give_up()
 
 
 class Load:
@@ -57,11 +73,18 @@ class Load:
         self.shortest_ttl = None
         #: Per watch: revisions of its events in the order they came.
         self.events = []
-        self.threads = [threading.Thread(target=self._read, args=(each,)) for each in (False, True, False)]
-        self.writers = [threading.Thread(target=self._write, args=(number,)) for number in range(2)]
+        self.threads = [self._thread(self._read, each) for each in (False, True, False)]
+        self.writers = [self._thread(self._write, number) for number in range(2)]
         self.threads += self.writers
+        self.keeper = self._thread(self._keep_alive)
         self._calls = []
-        with Client(endpoint) as client:
+
+    @staticmethod
+    def _thread(body, *arguments):
+        return threading.Thread(target=body, args=arguments, daemon=True)
+
+    def begin(self):
+        with Client(self.endpoint) as client:
             self.lease = client.grant(4)
             self.first_revision = client.put(PREFIX + b"first", b"0")["header"]["revision"]
         created = []
@@ -69,12 +92,17 @@ class Load:
             seen, ready = [], threading.Event()
             self.events.append(seen)
             created.append(ready)
-            self.threads.append(threading.Thread(target=self._watch, args=(start, seen, ready)))
-        self.keeper = threading.Thread(target=self._keep_alive)
+            self.threads.append(self._thread(self._watch, start, seen, ready))
         for thread in [*self.threads, self.keeper]:
             thread.start()
         for ready in created:
-            assert ready.wait(10)
+            assert ready.wait(60), self.watch_end
+
+    def give_up(self):
+        for event in (self.finished, self.watches_end, self.lease_is_checked):
+            event.set()
+        for call in self._calls:
+            call.cancel()
 
     def _read(self, serializable):
         with Client(self.endpoint, timeout=12) as client:
@@ -184,7 +212,6 @@ class Load:
 
 @contextlib.contextmanager
 def killed(trio, member, network):
-    trio.software.require_sound_kills()
     member.kill()
     yield
     member.spawn()
@@ -247,10 +274,10 @@ def one_after_another(trio, proxy, fault, network=None):
 
 @WITH_ETCD_AND_QUORATE
 @pytest.mark.parametrize("fault", FAULTS)
-def test_clients_do_not_notice_what_happens_to_members(request, trio, proxy, fault):
-    load, first = Load(proxy.endpoint), set(trio.urls)
+def test_clients_do_not_notice_what_happens_to_members(request, trio, proxy, load, fault):
+    running, first = load(proxy.endpoint), set(trio.urls)
     one_after_another(trio, proxy, FAULTS[fault], request.getfixturevalue("network") if fault == "cut off" else None)
-    load.stop().check(trio.members[0].client, faults=3)
+    running.stop().check(trio.members[0].client, faults=3)
     if not first & set(trio.urls):
         # Where nobody is left at any address that it was told of, it finds them by what it has kept.
         proxy.kill()
@@ -258,19 +285,19 @@ def test_clients_do_not_notice_what_happens_to_members(request, trio, proxy, fau
 
 
 @WITH_ETCD_AND_QUORATE
-def test_members_say_goaway_again_and_again(trio, tmp_path):
+def test_members_say_goaway_again_and_again(trio, tmp_path, load):
     """In the middle of everything, and with requests on their way: those are nobody's, and go to somebody else, writes as well."""
     relays = [Dismissing(member.client_port) for member in trio.members]
     flags = ["--probe-interval", "500ms", "--refresh-interval", "0", "--mode", "http"]
     proxy = Proxy(tmp_path / "proxy", [relay.url for relay in relays], flags)
     try:
         proxy.start().wait_for_all()
-        load = Load(proxy.endpoint)
+        running = load(proxy.endpoint)
         for turn in range(40):
             time.sleep(0.15)
             relays[turn % 3].dismiss()
-        load.stop().check(trio.members[0].client, faults=0)
-        assert load.failed_writes == []
+        running.stop().check(trio.members[0].client, faults=0)
+        assert running.failed_writes == []
         assert sum(relay.dismissed for relay in relays) >= 40
     finally:
         proxy.kill()
@@ -281,6 +308,7 @@ def test_members_say_goaway_again_and_again(trio, tmp_path):
 @WITH_ETCD_AND_QUORATE
 def test_replies_as_long_as_are_held_survive_kills(trio, proxy):
     """The limit is 1 MiB, prefix and all: members die in the middle of such replies and their clients do not notice."""
+    trio.software.require_sound_kills()
     value = bytes(range(256)) * 4095
     trio.members[0].client.put(b"long", value)
     finished, failures, reads = threading.Event(), [], [0, 0, 0, 0]
