@@ -83,8 +83,15 @@ class Load:
     def _thread(body, *arguments):
         return threading.Thread(target=body, args=arguments, daemon=True)
 
+    @contextlib.contextmanager
+    def _client(self):
+        """Connected already: on a machine that is busy a first attempt may take longer than gRPC waits, and calls would fail by that."""
+        with Client(self.endpoint, timeout=12) as client:
+            grpc.channel_ready_future(client._channel).result(60)
+            yield client
+
     def begin(self):
-        with Client(self.endpoint) as client:
+        with self._client() as client:
             self.lease = client.grant(4)
             self.first_revision = client.put(PREFIX + b"first", b"0")["header"]["revision"]
         created = []
@@ -105,7 +112,7 @@ class Load:
             call.cancel()
 
     def _read(self, serializable):
-        with Client(self.endpoint, timeout=12) as client:
+        with self._client() as client:
             while not self.finished.is_set():
                 try:
                     client.range(PREFIX + b"first", serializable=serializable)
@@ -115,7 +122,7 @@ class Load:
                 time.sleep(0.002)
 
     def _write(self, number):
-        with Client(self.endpoint, timeout=12) as client:
+        with self._client() as client:
             while not self.finished.is_set():
                 key, value = PREFIX + b"%d" % number, b"%d" % self.writes
                 try:
@@ -133,7 +140,7 @@ class Load:
             yield create
             self.watches_end.wait(300)
 
-        with Client(self.endpoint) as client:
+        with self._client() as client:
             call = client._channel.stream_stream("/etcdserverpb.Watch/Watch")(requests())
             self._calls.append(call)
             try:
@@ -154,7 +161,7 @@ class Load:
                 yield message((1, self.lease))
                 self.lease_is_checked.wait(0.5)
 
-        with Client(self.endpoint) as client:
+        with self._client() as client:
             call = client._channel.stream_stream("/etcdserverpb.Lease/LeaseKeepAlive")(requests())
             try:
                 for part in call:
@@ -315,6 +322,7 @@ def test_replies_as_long_as_are_held_survive_kills(trio, proxy):
 
     def read(number):
         with Client(proxy.endpoint, timeout=15) as client:
+            grpc.channel_ready_future(client._channel).result(60)
             while not finished.is_set():
                 outcome = client.outcome("KV/Range", range_request(b"long", serializable=number % 2 == 0))
                 if not isinstance(outcome, bytes):
