@@ -485,7 +485,7 @@ def test_check_perf(both):
     """The verdict depends on the machine; that the load runs to its end does not."""
     results = both.raw("check", "perf", "--load", "s", "--auto-compact", "--auto-defrag", seconds=180)
     for result in (results.reference, results.ours):
-        assert "Throughput is" in result.stdout + result.stderr, result
+        assert "Throughput is" in result.stdout + result.stderr or "Throughput too low" in result.stdout + result.stderr, result
         assert "FAIL: too many errors" not in result.stdout + result.stderr
 
 
