@@ -3,8 +3,8 @@ import Bytes
 import PageStore
 
 extension ReadView {
-    /// `Maintenance.Hash`: CRC-32C over every bucket's name, keys and values in order, without the applied index and term, which
-    /// differ between members. Reads the whole file: run it where nothing waits for it.
+    /// `Maintenance.Hash`: CRC-32C over every bucket's name, keys and values in order, without what differs between
+    /// members: the applied index and term, the storage version (as etcd from 3.6 on; 3.5 has none), and Quorate's own. Reads the whole file: run it where nothing waits for it.
     public func hashPages() throws(PageFileError) -> UInt32 {
         var crc: UInt32 = 0
         var buckets = pages.root.cursor()
@@ -26,8 +26,9 @@ extension ReadView {
         return crc
     }
 
+    private static let localKeys = [MetaKey.consistentIndex, MetaKey.term, MetaKey.storageVersion, MetaKey.leaseRemainders]
+
     private static func isLocal(_ bucket: [UInt8], _ key: UnsafeRawBufferPointer) -> Bool {
-        bucket == BucketName.meta.name
-            && (key.elementsEqual(MetaKey.consistentIndex) || key.elementsEqual(MetaKey.term))
+        bucket == BucketName.meta.name && localKeys.contains { key.elementsEqual($0) }
     }
 }
