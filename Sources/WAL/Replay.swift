@@ -40,6 +40,9 @@ struct ReplayBuilder {
     private var hasMetadata = false
     /// The term of the entry at the start's index as far as it was read; nil when there is none, as after a leader's snapshot.
     private var termAtStart: Term?
+    /// Whether the log has an entry that the start covers. A copy that `etcdutl backup` made begins right behind its snapshot, whose
+    /// marker it writes last.
+    private var reachesBehindStart = false
 
     init(from start: SnapshotMarker) { self.start = start }
 
@@ -92,7 +95,7 @@ struct ReplayBuilder {
         foundStart = true
         // A leader's snapshot replaced the whole log: entries before its marker led to another history and are void. A snapshot
         // of this member's own stands behind the entry it covers.
-        if start.index > 0, termAtStart != start.term { replay.entries.removeAll() }
+        if start.index > 0, termAtStart != start.term, reachesBehindStart { replay.entries.removeAll() }
     }
 
     private mutating func takeEntry(_ located: LocatedRecord) throws(WALError) {
@@ -106,6 +109,7 @@ struct ReplayBuilder {
         guard entry.index > start.index else {
             // Whatever followed in the log until now was replaced with it.
             replay.entries.removeAll()
+            reachesBehindStart = true
             termAtStart = entry.index == start.index ? entry.term : nil
             return
         }

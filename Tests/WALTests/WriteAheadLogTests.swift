@@ -60,6 +60,17 @@ import Testing
         #expect(try replay(disk, from: marker).entries == entries(7...7, term: 3))
     }
 
+    /// As `etcdutl backup` writes it: entries from the one behind the snapshot on, and then the snapshot's marker.
+    @Test func aCopyThatBeginsBehindItsSnapshotIsWhole() throws {
+        let disk = try emptyDisk()
+        var log = try WriteAheadLog.create(disk, logPath, metadata: metadata)
+        try log.append(HardState(term: 2, commit: 14), entries(12...15, term: 2), sync: true)
+        let marker = SnapshotMarker(index: 11, term: 2, confState: ConfState(voters: [1]))
+        try log.saveSnapshotMarker(marker)
+        try log.close()
+        #expect(try replay(disk, from: marker).entries == entries(12...15, term: 2))
+    }
+
     @Test func syncsOnlyWhenAsked() throws {
         let disk = try emptyDisk()
         var log = try WriteAheadLog.create(disk, logPath, metadata: metadata)
