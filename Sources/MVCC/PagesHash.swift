@@ -3,8 +3,9 @@ import Bytes
 import PageStore
 
 extension ReadView {
-    /// `Maintenance.Hash`: CRC-32C over every bucket's name, keys and values in order, without what differs between
-    /// members: the applied index and term, the storage version (as etcd from 3.6 on; 3.5 has none), and Quorate's own. Reads the whole file: run it where nothing waits for it.
+    /// `Maintenance.Hash`: CRC-32C over every bucket's name, keys and values in order, without what differs between members: the applied
+    /// index and term, the storage version (as etcd from 3.6 on; 3.5 has none), and Quorate's own. Reads the whole file: run it where
+    /// nothing waits for it.
     public func hashPages() throws(PageFileError) -> UInt32 {
         var crc: UInt32 = 0
         var buckets = pages.root.cursor()

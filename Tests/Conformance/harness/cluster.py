@@ -185,10 +185,11 @@ class Cluster:
 
 
 def write(member, count, prefix=b"k"):
-    """Puts over fifty keys, all on their way at once."""
-    requests = [put_request(b"%s%d" % (prefix, number % 50), b"%-100d" % number) for number in range(count)]
-    for future in [member.client.start("KV/Put", request) for request in requests]:
-        future.result()
+    """Puts over fifty keys, all of which are on their way at once: more at a time may last longer than a busy machine's members wait."""
+    for first in range(0, count, 50):
+        requests = [put_request(b"%s%d" % (prefix, n % 50), b"%-100d" % n) for n in range(first, min(first + 50, count))]
+        for future in [member.client.start("KV/Put", request) for request in requests]:
+            future.result()
 
 
 class Load(threading.Thread):
