@@ -25,11 +25,21 @@ extension MemberDaemon {
         opening.syncs = !configuration.unsafeNoFsync
         opening.forcesNewCluster = configuration.forceNewCluster
         let log = log
+        var segment = 0
         opening.progress = { [self] step in
             report(step)
             switch step {
             case .replayed(let progress):
-                log.debug("reading the write-ahead log", ["segment": .int(progress.segment), "offset": .int(progress.offset)])
+                let fields: KeyValuePairs<String, LogValue> = [
+                    "segment": .int(progress.segment), "segments": .int(progress.segments), "offset": .int(progress.offset),
+                ]
+                // A line for each 64 MB tells an operator how far a long start is.
+                if progress.segment == segment {
+                    log.debug("reading the write-ahead log", fields)
+                } else {
+                    log.info("reading the write-ahead log", fields)
+                }
+                segment = progress.segment
             case .indexed(let count): log.info("restoring the key index", ["revisions": .int(count)])
             }
         }

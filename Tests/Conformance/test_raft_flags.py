@@ -1,5 +1,6 @@
 """Flags of raft and of what a member keeps: that they do what they say."""
 
+import json
 import signal
 import time
 
@@ -42,8 +43,12 @@ def test_so_many_files_are_kept(daemons):
     poll(lambda: len(names("wal", "*.wal")) == len(names("snap", "*.snap")) == 2, 20, "what is too much is removed")
     assert not names("wal", "*.wal")[0].startswith("0000000000000000-")
     one.kill()
+    before = len(one.log_text())
     one.start()
     assert len(one.client.get(b"k")) == MEBIBYTE
+    # How far it was, segment by segment.
+    lines = [json.loads(line) for line in one.log_text(before).splitlines() if "reading the write-ahead log" in line]
+    assert [line["segment"] for line in lines] == [1, 2] and all(line["segments"] == 2 for line in lines), lines
 
 
 def test_so_many_learners_are_taken(daemons, reference):

@@ -42,6 +42,18 @@ import Testing
         #expect(try bench.propose([put("a", "1")])[0]?.response != nil)
     }
 
+    @Test func whatIsTooMuchAtATimeIsRefused() throws {
+        let bench = Bench()
+        try bench.start()
+        let most = ParkedProposals.largestCount
+        let answers = try bench.propose((0..<most + 2).map { put("k\($0)", "v") })
+        #expect(answers[most]?.refusal == .tooManyRequests && answers[most + 1]?.refusal == .tooManyRequests)
+        #expect(answers[..<most].allSatisfy { $0?.refusal == nil })
+        try bench.run(to: bench.now + .seconds(1))
+        #expect(bench.published.view.currentRevision == Int64(most) + 1)
+        #expect(try bench.propose([put("a", "1")])[0]?.response != nil)
+    }
+
     /// One that stays, for `--nospace-auto-disarm=false` or because it is another member's to lift.
     @Test(arguments: [false, true])
     func anAlarmThatIsNotItsOwnToLiftStays(isItsOwn: Bool) throws {
