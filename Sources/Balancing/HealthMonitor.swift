@@ -244,16 +244,14 @@ struct ClusterPin: Sendable {
         _ sightings: [Sighting], current: UInt64?, isFixed: Bool, now: Instant, patience: Instant.Span
     ) -> Decision {
         let seen = sightings.filter(\.isUp).compactMap(\.clusterID)
+        let agreed = sightings.compactMap(\.clusterID).first { isAgreed($0, sightings, of: sightings) }
         guard let current else {
-            guard let first = seen.first, sightings.allSatisfy(\.isSettled) else { return .keep }
-            let counted = seen.map { id in (id: id, count: seen.count { $0 == id }) }
-            let most = counted.map(\.count).max() ?? 0
-            let pinned = counted.first { $0.count == most }?.id ?? first
+            // What more than half have said counts though they have gone since: otherwise whoever comes back first would be served.
+            guard sightings.allSatisfy(\.isSettled), let pinned = agreed ?? mostSeen(seen) else { return .keep }
             isProvisional = !isAgreed(pinned, sightings.filter(\.isUp), of: sightings)
             return .pin(pinned)
         }
-        if isProvisional, let agreed = sightings.compactMap(\.clusterID).first(where: { isAgreed($0, sightings, of: sightings) })
-        {
+        if isProvisional, let agreed {
             isProvisional = !isAgreed(agreed, sightings.filter(\.isUp), of: sightings)
             guard isProvisional, agreed == current else { return .pin(agreed) }
         }
@@ -267,6 +265,13 @@ struct ClusterPin: Sendable {
         guard let other, now - other.since >= patience else { return .keep }
         self.other = nil
         return .pin(candidate)
+    }
+
+    /// The first of those that are there as often as any.
+    private func mostSeen(_ seen: [UInt64]) -> UInt64? {
+        let counted = seen.map { id in (id: id, count: seen.count { $0 == id }) }
+        let most = counted.map(\.count).max()
+        return counted.first { $0.count == most }?.id
     }
 
     /// More than half of all seeds are among these, and in this cluster.

@@ -225,7 +225,9 @@ public final class SimulatedCluster {
     private func takeTurn(_ member: SimulatedMember, _ life: Int) throws {
         guard member.life == life, let process = member.process, process.turnAt == now else { return }
         process.turnAt = nil
-        guard member.pausedUntil <= now, process.busyUntil <= now else { return scheduleTurn(member, at: now) }
+        guard member.pausedUntil <= now, process.busyUntil <= now, !process.owesOutput else {
+            return scheduleTurn(member, at: now)
+        }
         var inbox = Inbox()
         swap(&inbox, &process.inbox)
         try checkRest(inbox, member, process)
@@ -248,6 +250,7 @@ public final class SimulatedCluster {
         process.busyUntil = (hasWritten ? process.syncEnd : now) + Instant.Span(nanoseconds: 20_000)
         if member.disk.readCount > reads { process.busyUntil = process.busyUntil + member.diskDelay }
         counts.entries += output.syncedEntries
+        process.owesOutput = true
         queue.schedule(.release(member, life: life, output), at: process.busyUntil)
     }
 
@@ -289,6 +292,7 @@ public final class SimulatedCluster {
     /// What a turn asked for, in the order in which a daemon does it. The power may fail between any two.
     private func release(_ output: TurnOutput, _ member: SimulatedMember, _ life: Int) throws {
         guard member.life == life, let process = member.process else { return }
+        process.owesOutput = false
         if let published = output.published {
             guard try mayGoOn(member) else { return }
             try publish(published, member, process)

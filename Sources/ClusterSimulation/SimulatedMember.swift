@@ -72,6 +72,8 @@ final class MemberProcess {
     /// When its next turn is scheduled, in true time.
     var turnAt: Instant?
     var busyUntil: Instant
+    /// What the last turn asked for is still to be done: no turn begins before, though it may be due at the same moment.
+    var owesOutput = false
     var injectedFailuresAtStart: Int
     let opening: StateMachineOpening
     /// What the page thread has to do, oldest first; the first is under way.

@@ -58,7 +58,7 @@ struct Campaign {
         var states: Set<String> = []
         var failures: [String] = []
         while !workers.isEmpty {
-            let report = workers.removeFirst().wait()
+            let report = Worker.takeEnded(from: &workers)
             // A run that ended in a trap costs its seed; the others go on.
             if let trapped = report.trapped, Campaign.now() < began + options.seconds {
                 let left = began + options.seconds - Campaign.now()
@@ -86,7 +86,10 @@ final class Worker {
     }
 
     private let process: pid_t
-    private let output: UnsafeMutablePointer<FILE>
+    private let output: Int32
+    private var report = Report()
+    private var running: UInt64?
+    private var unfinishedLine: [UInt8] = []
 
     init(_ options: Options, first: UInt64, stride: Int, seconds: Double) {
         var ends: [Int32] = [0, 0]
@@ -110,31 +113,49 @@ final class Worker {
         posix_spawn_file_actions_destroy(&actions)
         close(ends[1])
         self.process = process
-        output = fdopen(ends[0], "r")
+        output = ends[0]
     }
 
-    /// Reads what the worker says until it has ended.
-    func wait() -> Report {
-        var report = Report()
-        var running: UInt64?
-        var line: UnsafeMutablePointer<CChar>?
-        var capacity = 0
-        while getline(&line, &capacity, output) > 0, let line {
-            let words = String(cString: line).split(separator: " ", omittingEmptySubsequences: true)
-            let text = words.joined(separator: " ").filter { $0 != "\n" }
-            switch words.first {
-            case "begin": running = words.last.flatMap { UInt64($0.filter { $0 != "\n" }) }
-            case "failed", "shrunk":
-                report.failures.append(text)
-                print(text)
-                fflush(nil)
-            case "figures": report.figures = text
-            case "states": report.states = Set(text.split(separator: " ").dropFirst().map(String.init))
-            default: break
+    /// Reads what all workers say, so that none waits for another to be read, until one has ended, which is taken from the list.
+    static func takeEnded(from workers: inout [Worker]) -> Report {
+        while true {
+            var polled = workers.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
+            guard poll(&polled, nfds_t(polled.count), -1) > 0 else { continue }
+            for index in workers.indices where polled[index].revents != 0 && !workers[index].readSome() {
+                return workers.remove(at: index).end()
             }
         }
-        free(line)
-        fclose(output)
+    }
+
+    /// False when the worker has said all it has to say.
+    private func readSome() -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = read(output, &bytes, bytes.count)
+        guard count > 0 else { return count < 0 && errno == EINTR }
+        unfinishedLine += bytes[..<count]
+        while let end = unfinishedLine.firstIndex(of: UInt8(ascii: "\n")) {
+            take(String(decoding: unfinishedLine[..<end], as: UTF8.self))
+            unfinishedLine.removeFirst(end + 1)
+        }
+        return true
+    }
+
+    private func take(_ line: String) {
+        let words = line.split(separator: " ")
+        switch words.first {
+        case "begin": running = words.last.flatMap { UInt64($0) }
+        case "failed", "shrunk":
+            report.failures.append(line)
+            print(line)
+            fflush(nil)
+        case "figures": report.figures = line
+        case "states": report.states = Set(words.dropFirst().map(String.init))
+        default: break
+        }
+    }
+
+    private func end() -> Report {
+        close(output)
         var status: Int32 = 0
         waitpid(process, &status, 0)
         if status != 0 {

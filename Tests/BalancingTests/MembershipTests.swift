@@ -178,6 +178,20 @@ struct MembershipTests {
         #expect(world.stored.last?.clusterID == World.cluster)
     }
 
+    /// Found by the simulator: those who had answered were gone when the last first probe was over, and whoever came back first would decide.
+    @Test func whatMostHaveSaidCountsThoughTheyHaveGone() {
+        var world = World(seeds: seeds, behaviours: [address(1): .hangs])
+        world.run(100)
+        #expect(world.monitor.pinnedCluster == nil)
+        for number in 2...3 { world.behaviours[address(number)] = .refuses }
+        world.run(15_000)
+        #expect(world.standing(address(2)) == .down && world.standing(address(3)) == .down)
+        #expect(world.monitor.pinnedCluster == World.cluster)
+        world.behaviours[address(1)] = .inCluster(7)
+        world.run(15_000)
+        #expect(world.standing(address(1)) == .forbidden)
+    }
+
     /// Found by the simulator: a stream that went to a slow endpoint when there was no other stayed there for good.
     @Test func anEndpointIsLeftAgainAfterNobodyServed() {
         var world = World(seeds: seeds, behaviours: [address(1): .hangs])
