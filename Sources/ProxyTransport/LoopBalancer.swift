@@ -140,16 +140,16 @@ public final class LoopBalancer {
     public func failed(_ id: EndpointID, _ outcome: Outcome) { count(id, outcome) }
 
     private func count(_ id: EndpointID, _ outcome: Outcome) {
-        let index = index(of: id)
-        if let index {
+        var successesBefore = 0
+        if let index = index(of: id) {
             let metrics = records[index].metrics
             let counter = outcome == .succeeded ? metrics.succeeded : outcome.isFailure ? metrics.failed : metrics.abandoned
             counter.increment()
             if outcome == .succeeded { records[index].successes += 1 }
+            if outcome.isFailure { swap(&successesBefore, &records[index].successes) }
         }
-        guard outcome.isFailure else { return }
-        listener.requestFailed(id, outcome, successesBefore: index.map { records[$0].successes } ?? 0)
-        if let index { records[index].successes = 0 }
+        // Last: whoever hears of it may hand in a view with other endpoints.
+        if outcome.isFailure { listener.requestFailed(id, outcome, successesBefore: successesBefore) }
     }
 
     /// An answer is late: has the endpoint looked at now, at most ten times a second.
